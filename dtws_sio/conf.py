@@ -1,0 +1,267 @@
+"""
+The setting `DTWS_SIO`: one dict in the project's settings, read into one frozen `Settings`.
+
+Every key is optional. `problems` looks a dict over and names what is wrong with it, for the system checks;
+`settings` gives the values in force and raises for the first problem, so that nothing starts on half of a
+configuration.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+
+from dtws_sio import runtime
+from dtws_sio.exceptions import DtwsSioError
+
+QUEUE_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "unix")
+"""URL schemes of message queues; each is joined by python-socketio's Redis manager."""
+
+RENAMED: Final = MappingProxyType(
+    {
+        "port": "its name is PORT",
+        "handlers": "register namespaces in sockets.py; every other URL is Django's",
+        "settings": "its name is SERVER; most of its values have a key of their own",
+    }
+)
+"""Keys of django-tornado-websockets' TORNADO setting, and where each went. Source: rows D-03 to D-05."""
+
+SERVER_OPTIONS: Final = (
+    "allow_upgrades",
+    "compression_threshold",
+    "cookie",
+    "cors_credentials",
+    "http_compression",
+    "monitor_clients",
+    "namespaces",
+    "transports",
+)
+"""What DTWS_SIO["SERVER"] may hand on to python-socketio; everything else either has a key here or is not for users."""
+
+SERVER_OPTIONS_WITH_A_KEY: Final = MappingProxyType(
+    {
+        "async_mode": "RUNTIME",
+        "client_manager": "MESSAGE_QUEUE",
+        "cors_allowed_origins": "ALLOWED_ORIGINS",
+        "max_http_buffer_size": "MAX_PAYLOAD",
+        "ping_interval": "PING_INTERVAL",
+        "ping_timeout": "PING_TIMEOUT",
+    }
+)
+
+
+class ConfigurationError(DtwsSioError, ImproperlyConfigured):
+    """The setting DTWS_SIO holds something that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values in force. Names are those of the keys in lower case; a string under each says what it means."""
+
+    host: str = "127.0.0.1"
+    """Address that runsocketio listens on; its argument wins."""
+
+    port: int = 8000
+    """Port that runsocketio listens on; its argument wins."""
+
+    path: str = "socket.io"
+    """URL path of the Socket.IO endpoint, without slashes around it, below the script prefix."""
+
+    runtime: runtime.Name = "eventlet"
+    """Which concurrency library serves the clients."""
+
+    message_queue: str | None = None
+    """URL of the message queue that joins processes and hosts."""
+
+    message_channel: str = "socketio"
+    """Channel on the message queue; projects that share a queue need different ones."""
+
+    allowed_origins: tuple[str, ...] | str | None = None
+    """Origins whose pages may connect; None derives them from ALLOWED_HOSTS and CSRF_TRUSTED_ORIGINS, "*" is any."""
+
+    ping_interval: float = 25
+    """Seconds between two pings."""
+
+    ping_timeout: float = 20
+    """Seconds that a client has to answer a ping."""
+
+    connect_timeout: float = 45
+    """Seconds that a client has to join a namespace."""
+
+    max_payload: int = 1_000_000
+    """Bytes of one incoming message or polling body."""
+
+    max_backlog: int = 1_000_000
+    """Bytes that may wait for one slow client."""
+
+    compression: bool = False
+    """Whether WebSocket messages may be compressed (permessage-deflate)."""
+
+    engine: str = "own"
+    """Whose Engine.IO sockets serve: "own", or "stock" for python-engineio's."""
+
+    handler_pool: int = 100
+    """How many handlers run at once in a process; also the bound on its database connections."""
+
+    ack_errors: bool = True
+    """Whether an event whose handler failed is acknowledged with {"error": {"code", "message"}}."""
+
+    server: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """Further keyword arguments for python-socketio's server."""
+
+    @property
+    def url_path(self) -> str:
+        """The endpoint as a path with slashes around it, below the script prefix."""
+        return f"/{self.path}/"
+
+
+KEYS: Final = tuple(f.name.upper() for f in fields(Settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with DTWS_SIO: the number of its system check, what it is, and the remedy."""
+
+    number: int
+    message: str
+    hint: str
+
+
+Rule = tuple[Callable[[Any], bool], str]
+"""A test of a value, and what the value should have been."""
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and value == value.strip()
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _is_path(value: Any) -> bool:
+    return _is_text(value) and value == value.strip("/") and not set(value) & set("?#% \\")
+
+
+def _is_origins(value: Any) -> bool:
+    if value is None or value == "*":
+        return True
+    return isinstance(value, (list, tuple)) and all(isinstance(origin, str) and _is_origin(origin) for origin in value)
+
+
+def _is_origin(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc) and not (parts.path or parts.query or parts.fragment)
+
+
+def _is_queue(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and urlsplit(value).scheme in QUEUE_SCHEMES)
+
+
+_SECONDS: Final[Rule] = (_is_seconds, "a number of seconds above 0")
+_COUNT: Final[Rule] = (_is_count, "a whole number above 0")
+_FLAG: Final[Rule] = (lambda value: isinstance(value, bool), "True or False")
+
+RULES: Final[Mapping[str, Rule]] = MappingProxyType(
+    {
+        "HOST": (_is_text, "a host name or address such as '127.0.0.1'"),
+        "PORT": (lambda value: _is_count(value) and value < 65536, "a whole number from 1 to 65535"),
+        "PATH": (_is_path, "a URL path without slashes around it, such as 'socket.io'"),
+        "RUNTIME": (lambda value: value in runtime.NAMES, "one of " + ", ".join(map(repr, runtime.NAMES))),
+        "MESSAGE_QUEUE": (_is_queue, "None or a URL such as 'redis://localhost:6379/0'"),
+        "MESSAGE_CHANNEL": (_is_text, "a name such as 'socketio'"),
+        "ALLOWED_ORIGINS": (_is_origins, "None, '*', or a list of origins such as ['https://example.com']"),
+        "PING_INTERVAL": _SECONDS,
+        "PING_TIMEOUT": _SECONDS,
+        "CONNECT_TIMEOUT": _SECONDS,
+        "MAX_PAYLOAD": _COUNT,
+        "MAX_BACKLOG": _COUNT,
+        "COMPRESSION": _FLAG,
+        "ENGINE": (lambda value: value in ("own", "stock"), "'own' or 'stock'"),
+        "HANDLER_POOL": _COUNT,
+        "ACK_ERRORS": _FLAG,
+        "SERVER": (lambda value: isinstance(value, dict), "a dict of python-socketio's server arguments"),
+    }
+)
+
+
+def problems(raw: object) -> list[Problem]:
+    """
+    Name everything that is wrong with a value of DTWS_SIO; an empty list means that it can be used.
+
+    Source: rows D-02 to D-05; the numbers are those of the system checks in `dtws_sio.checks`.
+    """
+    if not isinstance(raw, dict):
+        return [Problem(1, f"DTWS_SIO is {raw!r}, not a dict.", "Write DTWS_SIO = {} for the defaults.")]
+    found = [_unknown(key) for key in raw if key not in RULES]
+    for key, (is_good, should_be) in RULES.items():
+        if key in raw and not is_good(raw[key]):
+            found.append(Problem(3, f'DTWS_SIO["{key}"] is {raw[key]!r}.', f"It should be {should_be}."))
+    if isinstance(raw.get("SERVER"), dict):
+        found += [_unusable_option(name) for name in raw["SERVER"] if name not in SERVER_OPTIONS]
+    return found
+
+
+def _unknown(key: object) -> Problem:
+    nearest = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
+    if key in RENAMED:
+        hint = f"{str(key).capitalize()!r} comes from django-tornado-websockets: {RENAMED[str(key)]}."
+    elif nearest:
+        hint = f'Did you mean "{nearest[0]}"?'
+    else:
+        hint = f"The keys are {', '.join(KEYS)}."
+    return Problem(2, f'Unknown setting DTWS_SIO["{key}"].', hint)
+
+
+def _unusable_option(name: object) -> Problem:
+    if name in SERVER_OPTIONS_WITH_A_KEY:
+        hint = f'Set DTWS_SIO["{SERVER_OPTIONS_WITH_A_KEY[str(name)]}"] instead.'
+    else:
+        hint = f"The options are {', '.join(SERVER_OPTIONS)}."
+    return Problem(4, f'DTWS_SIO["SERVER"] holds {name!r}, which the server does not take from there.', hint)
+
+
+_read: tuple[object, Settings] | None = None
+
+
+def settings() -> Settings:
+    """
+    Give the values in force.
+
+    They are read anew whenever the project's setting is another object, so `override_settings` works.
+
+    Raises:
+        ConfigurationError: For the first thing that is wrong, with the remedy.
+    """
+    global _read
+    raw = getattr(django_settings, "DTWS_SIO", None) or {}
+    if _read is None or _read[0] is not raw:
+        _read = (raw, _load(raw))
+    return _read[1]
+
+
+def _load(raw: dict[str, Any]) -> Settings:
+    found = problems(raw)
+    if found:
+        raise ConfigurationError(f"{found[0].message} {found[0].hint}")
+    values = {key.lower(): value for key, value in raw.items()}
+    if isinstance(values.get("allowed_origins"), list):
+        values["allowed_origins"] = tuple(values["allowed_origins"])
+    if "server" in values:
+        values["server"] = MappingProxyType(dict(values["server"]))
+    return Settings(**values)

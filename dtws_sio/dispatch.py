@@ -1,0 +1,330 @@
+"""
+From an event to the function that handles it: the one seam through which every handler runs.
+
+`HandlerTable` is filled while `sockets.py` is imported; signatures are looked at there and then, never guessed from a
+TypeError later. `run` calls a handler, once, and leaves nothing behind. `Mailbox` keeps the events of one client and
+namespace in order.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import logging
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar
+
+from django.core import signals
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import connections
+
+from dtws_sio.exceptions import (
+    DuplicateHandlerError,
+    EventError,
+    EventNameError,
+    NamespacePathError,
+    NotCallableError,
+    SignatureError,
+)
+from dtws_sio.packet import RESERVED_EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dtws_sio.runtime import Pool
+
+logger = logging.getLogger("dtws_sio.events")
+
+Sid = NewType("Sid", str)
+"""Names one client in one namespace."""
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+ANY: Final = "*"
+"""As an event it catches those that have no handler; as a namespace, those that nobody registered."""
+
+LIFE_EVENTS: Final = frozenset({"connect", "disconnect"})
+"""What the server itself triggers; catch-all handlers do not see them."""
+
+
+class _NoAck:
+    def __repr__(self) -> str:
+        return "NO_ACK"
+
+
+NO_ACK: Final = _NoAck()
+"""Returned by a handler: send no acknowledgement, although the client asked for one."""
+
+
+def concurrent(handler: F) -> F:
+    """
+    Let a handler run at once, beside other events of its client, instead of in their order.
+
+    For what must not wait behind a long job, such as the event that cancels it. Goes next to the function, below
+    `@sio.event`, or on a method of a `Namespace`.
+    """
+    handler.__dtws_sio_concurrent__ = True  # type: ignore[attr-defined]
+    return handler
+
+
+def namespace_path(path: object) -> str:
+    """
+    Give a namespace's path its one form: no spaces around it and a slash in front; nothing at all is "/".
+
+    Raises:
+        NamespacePathError: If it is not a string, or holds a comma or a question mark, which end it in a packet.
+
+    Source: row D-20.
+    """
+    if path is None:
+        return "/"
+    if not isinstance(path, str):
+        raise NamespacePathError(f"a namespace path is a string such as '/chat', not {path!r}")
+    stripped = path.strip()
+    if stripped == ANY:
+        return ANY
+    if set(stripped) & {",", "?"}:
+        raise NamespacePathError(f"the namespace path {path!r} must not hold ',' or '?'")
+    return stripped if stripped.startswith("/") else f"/{stripped}"
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """
+    A function and what was learnt about it at registration.
+
+    `fewest` and `most` bound the positional arguments that it takes; a `most` of None means any number.
+    """
+
+    function: Callable[..., Any]
+    fewest: int
+    most: int | None
+    concurrent: bool
+
+    def takes(self, count: int) -> bool:
+        """Tell whether the function can be called with so many positional arguments."""
+        return self.fewest <= count and (self.most is None or count <= self.most)
+
+
+def make_handler(function: object, event: str, leading: int = 0) -> Handler:
+    """
+    Look at a function once.
+
+    Args:
+        function: What was given as the handler.
+        event: The event's name; "connect" and "disconnect" have signatures of their own.
+        leading: How many arguments (event and namespace of a catch-all) come before the sid.
+
+    Raises:
+        NotCallableError: If it cannot be called.
+        SignatureError: If it is a coroutine function, or cannot take what the event brings.
+    """
+    if not callable(function):
+        raise NotCallableError(f"the handler of {event!r} cannot be called: {function!r}; decorate a function")
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+        raise SignatureError(
+            f"the handler of {event!r}, {_name(function)}, is async; handlers are plain functions here: write `def`, "
+            "and let blocking calls block, they only hold up their own client"
+        )
+    fewest, most = _arity(function, event)
+    handler = Handler(function, fewest, most, getattr(function, "__dtws_sio_concurrent__", False))
+    wanted = _SIGNATURES.get(event, _EVENT_SIGNATURE)
+    counts = [leading + count for count in wanted.counts]
+    if not (any(map(handler.takes, counts)) if event in _SIGNATURES else most is None or most >= counts[0]):
+        raise SignatureError(
+            f"the handler of {event!r}, {_name(function)}, takes {_range(fewest, most)}; it is called with "
+            f"{wanted.text}" + (", after the event or namespace of a catch-all" if leading else "")
+        )
+    return handler
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    counts: tuple[int, ...]
+    text: str
+
+
+_SIGNATURES: Final = {
+    "connect": _Signature((3, 2), "(sid, environ) or (sid, environ, auth)"),
+    "disconnect": _Signature((2, 1), "(sid) or (sid, reason)"),
+}
+_EVENT_SIGNATURE: Final = _Signature((1,), "(sid, *data)")
+
+
+def _arity(function: Callable[..., Any], event: str) -> tuple[int, int | None]:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some functions written in C tell nothing
+        return 0, None
+    if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
+        raise SignatureError(
+            f"the handler of {event!r}, {_name(function)}, has keyword-only arguments without a default; "
+            "handlers are called with positional arguments"
+        )
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    fewest = sum(p.default is p.empty for p in positional)
+    return fewest, None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__qualname__", repr(function)))
+
+
+def _range(fewest: int, most: int | None) -> str:
+    if most is None:
+        return f"at least {fewest} arguments"
+    return f"{most} arguments" if fewest == most else f"{fewest} to {most} arguments"
+
+
+class HandlerTable:
+    """Every handler of this process, by namespace and event."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, dict[str, Handler]] = {}
+
+    def add(self, event: object, function: object, namespace: str) -> None:
+        """
+        Register a function for an event of a namespace.
+
+        Raises:
+            EventNameError: If the name is not a string, or belongs to Socket.IO itself.
+            DuplicateHandlerError: If the event already has a handler there.
+            NotCallableError, SignatureError: As `make_handler` does.
+        """
+        if not isinstance(event, str) or not event:
+            raise EventNameError(f"an event name is a string, not {event!r}")
+        if event in RESERVED_EVENTS - LIFE_EVENTS:
+            raise EventNameError(f"the event name {event!r} is reserved by Socket.IO and never arrives; choose another")
+        handler = make_handler(function, event, (event == ANY) + (namespace == ANY))
+        events = self._handlers.setdefault(namespace, {})
+        if event in events:
+            raise DuplicateHandlerError(
+                f"the event {event!r} of the namespace {namespace!r} already has a handler, "
+                f"{_name(events[event].function)}; {_name(function)} would replace it"
+            )
+        events[event] = handler
+
+    def find(self, event: str, namespace: str, arguments: tuple[Any, ...]) -> tuple[Handler, tuple[Any, ...]] | None:
+        """Look the handler of an event up, with the arguments to call it with; the most exact registration wins."""
+        for place, before_namespace in ((namespace, ()), (ANY, (namespace,))):
+            events = self._handlers.get(place)
+            if events is None:
+                continue
+            if event in events:
+                return events[event], (*before_namespace, *arguments)
+            if ANY in events and event not in LIFE_EVENTS:
+                return events[ANY], (event, *before_namespace, *arguments)
+        return None
+
+    def __contains__(self, namespace: str) -> bool:
+        return namespace in self._handlers or ANY in self._handlers
+
+    def __iter__(self) -> Iterator[tuple[str, list[str]]]:
+        """Give each namespace with the names of its events, sorted."""
+        for namespace in sorted(self._handlers):
+            yield namespace, sorted(self._handlers[namespace])
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an event came from: what the log line names, and the handshake's environ for those who want a request."""
+
+    event: str
+    namespace: str
+    sid: str
+    environ: dict[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.event!r} of {self.namespace} from {self.sid}"
+
+
+class HandlerFailedError(Exception):
+    """A handler raised something; it is logged already. For this package only."""
+
+
+Answers = tuple[type[Exception], ...]
+
+
+def run(
+    function: Callable[..., Any], arguments: tuple[Any, ...], origin: Origin, answers: Answers = (EventError,)
+) -> Any:
+    """
+    Call a handler, once, and leave nothing of it behind.
+
+    It runs in a fresh context, so that nothing of the client before it shows; afterwards the database connections that
+    it opened are given back, which no `request_finished` would do here.
+
+    Args:
+        function: The handler.
+        arguments: Its positional arguments.
+        origin: Where the event came from.
+        answers: Errors that are an answer to the client and not a failure; they are raised to the caller.
+
+    Raises:
+        HandlerFailedError: If the handler raised anything else, which has been logged once on `dtws_sio.events` and
+            sent as Django's `got_request_exception`.
+
+    Source: pitfalls 6, 8 and 12.
+    """
+    try:
+        return contextvars.Context().run(function, *arguments)
+    except answers:
+        raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        report(origin, error)
+        raise HandlerFailedError from error
+    finally:
+        give_back_connections()
+
+
+def report(origin: Origin, error: BaseException) -> None:
+    """Log what a handler raised, and tell Django's tooling of it, which looks for the exception being handled."""
+    details = {"event": origin.event, "namespace": origin.namespace, "sid": origin.sid}
+    logger.error("the handler of %s failed", origin, exc_info=error, extra=details)
+    request = WSGIRequest(origin.environ) if origin.environ is not None else None
+    signals.got_request_exception.send_robust(sender=run, request=request)
+
+
+def give_back_connections() -> None:
+    """Close the database connections of this greenlet or thread; one with `OPTIONS["pool"]` goes back to its pool."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+class Mailbox:
+    """
+    The events of one client in one namespace that wait for their turn: one runs, the others keep their order.
+
+    A turn is one event; then the next one queues in the pool again, so that a busy client takes no place from others.
+    """
+
+    __slots__ = ("_busy", "_jobs", "_lock", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._jobs: deque[Callable[[], object]] = deque()
+        self._busy = False
+        self._lock = threading.Lock()
+
+    def put(self, job: Callable[[], object]) -> bool:
+        """Have a job run after those before it; True if it has to wait for one."""
+        with self._lock:
+            self._jobs.append(job)
+            was_busy, self._busy = self._busy, True
+        if not was_busy:
+            self._pool.submit(self._turn)
+        return was_busy
+
+    def _turn(self) -> None:
+        try:
+            self._jobs.popleft()()
+        finally:
+            with self._lock:
+                self._busy = more = bool(self._jobs)
+            if more:
+                self._pool.submit(self._turn)

@@ -1,0 +1,74 @@
+"""
+JSON as Socket.IO packets carry it: orjson, with the types that Django's JSON encoder knows.
+
+What orjson refuses and JavaScript may send or show, a lone surrogate or a number beyond 64 bits, goes through the
+standard library instead, so that one odd character does not close a connection.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+from django.core.serializers.json import DjangoJSONEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+"""Dates go to Django's encoder, whose form (milliseconds, "Z") differs from orjson's."""
+
+LONGEST_NUMBER = 100
+"""Digits of the longest number that is read; int() of many more costs quadratic time."""
+
+encode_django_type: Callable[[Any], Any] = DjangoJSONEncoder().default
+
+
+def dumps(value: Any, default: Callable[[Any], Any] = encode_django_type, **_: Any) -> str:
+    """
+    Write a value as JSON text without spaces.
+
+    Further keyword arguments of the standard library's `dumps` are accepted and have no effect, as python-socketio's
+    managers pass some.
+
+    Args:
+        value: What to write.
+        default: Called with each object that JSON has no form for; returns one that it has.
+
+    Raises:
+        TypeError: If an object is of a type that has no JSON form.
+        ValueError: If a number is not finite and orjson could not write the rest either, or a structure is circular.
+    """
+    try:
+        return orjson.dumps(value, default, _OPTIONS).decode()
+    except TypeError as error:
+        if error.__cause__ is not None:
+            raise error.__cause__ from None
+        return json.dumps(value, default=default, separators=(",", ":"), allow_nan=False)
+
+
+def loads(text: str | bytes, **_: Any) -> Any:
+    """
+    Read JSON text.
+
+    Raises:
+        ValueError: If it is not JSON, nests too deeply, or holds a number of more than `LONGEST_NUMBER` digits.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text, parse_int=_short_int, parse_constant=_refuse)
+        except RecursionError as error:
+            raise ValueError("JSON nests too deeply") from error
+
+
+def _short_int(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(digits)} digits is too long, {LONGEST_NUMBER} are read")
+    return int(digits)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,5 @@
+"""`manage.py runsocketio`."""
+
+from dtws_sio.devserver import Command
+
+__all__ = ["Command"]

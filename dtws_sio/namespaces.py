@@ -1,0 +1,71 @@
+"""Class-based namespaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import socketio
+
+from dtws_sio.dispatch import namespace_path
+
+if TYPE_CHECKING:
+    from dtws_sio.server import Server
+
+
+class Namespace(socketio.Namespace):  # type: ignore[misc]
+    """
+    All the handlers of one namespace in one class: a method `on_<event>` for each event.
+
+        class Chat(Namespace):
+            def on_connect(self, sid, environ, auth): ...
+            def on_message(self, sid, text):
+                self.emit("message", text, room="readers")
+
+        sio.register_namespace(Chat("/chat"))
+
+    One instance serves every client, so what belongs to a client is kept in its `session`, never on `self`. The methods
+    `emit`, `enter_room`, `session` and the others are those of `sio` with this namespace filled in.
+
+    Args:
+        namespace: The path; spaces around it are taken away and a slash is put in front. None is "/".
+
+    Raises:
+        NamespacePathError: If the path is not a string or cannot stand in a packet.
+
+    Source: rows D-20, D-24 and D-70 to D-75.
+    """
+
+    server: Server
+
+    def __init__(self, namespace: str | None = None) -> None:
+        super().__init__(namespace_path(namespace))
+
+    def warn(self, sid: str, message: str) -> None:
+        """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
+        self.server.warn(sid, message, namespace=self.namespace)
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,
+        *,
+        on_commit: bool = False,
+    ) -> None:
+        """Emit to clients of this namespace; as `Server.emit`."""
+        self.server.emit(
+            event,
+            data,
+            to=to,
+            room=room,
+            skip_sid=skip_sid,
+            namespace=namespace or self.namespace,
+            callback=callback,
+            ignore_queue=ignore_queue,
+            on_commit=on_commit,
+        )

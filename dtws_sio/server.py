@@ -1,0 +1,355 @@
+"""
+The Socket.IO server for Django, and `sio`, the one that a process has.
+
+`sio` takes registrations from the moment it is imported. Clients come only after `start`, which the gunicorn worker,
+`runsocketio` and the testing tools call; in any other process `sio` is a publisher to the message queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import socketio
+from django.db import transaction
+
+from dtws_sio import conf, dispatch, engine, manager, origins, runtime
+from dtws_sio.clients import LEFT_NAMESPACE, Client, Clients
+from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
+from dtws_sio.exceptions import (
+    DuplicateNamespaceError,
+    EmitError,
+    EventNameError,
+    InvalidInstanceError,
+    NotCallableError,
+    NotServingError,
+)
+from dtws_sio.packet import RESERVED_EVENTS, Packet
+
+logger = logging.getLogger("dtws_sio.server")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _UpstreamLogger(logging.LoggerAdapter[logging.Logger]):
+    """python-socketio and python-engineio log every packet, payload and all, as INFO; here that is DEBUG."""
+
+    def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
+        self.debug(msg, *args, **kwargs)
+
+
+class Server(socketio.Server):  # type: ignore[misc]
+    """
+    python-socketio's server, under Django's rules.
+
+    Everything that `socketio.Server` documents keeps its meaning. What is different is named at each method.
+    """
+
+    class reason(engine.Server.reason):  # noqa: N801  upstream's name
+        """Why a client left; what `on_disconnect(sid, reason)` gets."""
+
+        CLIENT_DISCONNECT = LEFT_NAMESPACE
+
+    def __init__(self) -> None:
+        # The parent is initialised by `start`: it would choose a concurrency library here and now.
+        self.serving = False
+        self.logger = _UpstreamLogger(logger, {})
+        self.table = HandlerTable()
+        self._namespaces: dict[str, socketio.Namespace] = {}
+        self._start_lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Stand in, before `start`, for what only a serving process has."""
+        if name == "manager":
+            return manager.for_publisher(conf.settings())
+        if name in {"eio", "clients", "environ", "async_mode", "async_handlers"}:
+            raise NotServingError(
+                f"sio.{name} exists only in a process that serves Socket.IO clients: one started by "
+                "`manage.py runsocketio`, by gunicorn with dtws_sio.gunicorn.EventletWorker, or by sio.start()"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # Registration
+
+    def on(self, event: str, handler: F | None = None, namespace: str | None = None) -> Any:
+        """
+        Register a handler for an event, as a decorator or by its second argument.
+
+        Args:
+            event: Any name; "connect", "disconnect", or "*" for those that have no handler.
+            handler: The function; without it, a decorator is returned.
+            namespace: The path, "/" by default; "*" for namespaces that nobody registered.
+
+        Raises:
+            RegistrationError: A child of it, for each of: a second handler for the same event, a thing that cannot be
+                called, a coroutine function, a signature that cannot take the event, a name that is reserved.
+
+        Source: rows D-22, D-60 to D-64.
+        """
+
+        def register(function: F) -> F:
+            self.table.add(event, function, namespace_path(namespace))
+            return function
+
+        return register if handler is None else register(handler)
+
+    def event(self, *args: Any, **kwargs: Any) -> Any:
+        """
+        Register a function for the event of its own name: `@sio.event` or `@sio.event(namespace="/chat")`.
+
+        Raises:
+            RegistrationError: As `on` does; also if the function has no name, as partials have none.
+        """
+        if len(args) == 1 and not kwargs and not isinstance(args[0], str):
+            return self._register_by_name(args[0], None)
+        return partial(self._register_by_name, namespace=self._event_namespace(*args, **kwargs))
+
+    @staticmethod
+    def _event_namespace(namespace: str | None = None) -> str | None:
+        return namespace
+
+    def _register_by_name(self, function: F, namespace: str | None) -> F:
+        if not callable(function):
+            raise NotCallableError(f"@sio.event was used on a thing that is not callable: {function!r}")
+        name = getattr(function, "__name__", None)
+        if name is None:
+            raise EventNameError(f"{function!r} has no name; register it with @sio.on('its event')")
+        self.on(name, function, namespace)
+        return function
+
+    def register_namespace(self, namespace_handler: socketio.Namespace) -> None:
+        """
+        Register a class-based namespace: each of its methods `on_<event>` becomes a handler.
+
+        A class that overrides `trigger_event` gets every event through it instead.
+
+        Raises:
+            InvalidInstanceError: If it is not an instance of `Namespace`; of its class itself, for one.
+            DuplicateNamespaceError: If the path already has one.
+
+        Source: rows D-62, D-70 to D-75.
+        """
+        if not isinstance(namespace_handler, socketio.Namespace):
+            raise InvalidInstanceError(
+                f"expected an instance of dtws_sio.Namespace, got {namespace_handler!r}"
+                + ("; call it: register_namespace(Chat('/chat'))" if isinstance(namespace_handler, type) else "")
+            )
+        path = namespace_path(namespace_handler.namespace)
+        if path in self._namespaces:
+            raise DuplicateNamespaceError(
+                f"the path {path!r} already has a namespace, {type(self._namespaces[path]).__qualname__}"
+            )
+        for event, method in _methods(namespace_handler):
+            self.table.add(event, method, path)
+        self._namespaces[path] = namespace_handler
+        namespace_handler._set_server(self)
+
+    # Life of the process
+
+    def start(self) -> None:
+        """
+        Make this process one that serves clients.
+
+        Raises:
+            ConfigurationError: If DTWS_SIO cannot be used, or names a runtime that this process does not run on.
+        """
+        with self._start_lock:
+            if self.serving:
+                return
+            settings = conf.settings()
+            if settings.runtime != runtime.current():
+                raise conf.ConfigurationError(
+                    f"DTWS_SIO['RUNTIME'] is {settings.runtime!r}, and this process runs on {runtime.current()!r}: "
+                    "serve with `manage.py runsocketio` or `gunicorn -k dtws_sio.gunicorn.EventletWorker`, or set "
+                    f"DTWS_SIO['RUNTIME'] = {runtime.current()!r}"
+                )
+            super().__init__(
+                client_manager=manager.for_server(settings),
+                serializer=Packet,
+                logger=self.logger,
+                engineio_logger=_UpstreamLogger(logging.getLogger("dtws_sio.engine"), {}),
+                async_mode=settings.runtime,
+                ping_interval=settings.ping_interval,
+                ping_timeout=settings.ping_timeout,
+                max_http_buffer_size=settings.max_payload,
+                cors_allowed_origins=origins.checker(settings.allowed_origins),
+                compression=settings.compression,
+                **{"http_compression": False, **settings.server},
+            )
+            self._pool = runtime.Pool(settings.handler_pool)
+            self.clients = Clients(
+                table=self.table,
+                engine=self.eio,
+                manager=self.manager,
+                pool=self._pool,
+                open_namespaces=self.namespaces,
+                ack_errors=settings.ack_errors,
+            )
+            self.serving = True
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """
+        Close every client and stop serving.
+
+        Args:
+            seconds: How long to wait for handlers to end, those of the disconnects among them.
+
+        Returns:
+            Whether all had ended by then.
+        """
+        if not self.serving:
+            return True
+        for eio_sid in list(self.eio.sockets):
+            self.eio.close(eio_sid, self.reason.SERVER_DISCONNECT)
+        ended = self._pool.wait_until_idle(seconds)
+        self.serving = False
+        return ended
+
+    def _engineio_server_class(self) -> type[engine.Server]:
+        return engine.Server
+
+    # Emitting
+
+    def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Callable[..., Any] | None = None,
+        ignore_queue: bool = False,
+        *,
+        on_commit: bool = False,
+    ) -> None:
+        """
+        Send an event to one client, a room, or every client of a namespace, in this process and all that share its
+        message queue.
+
+        Works in views, commands, tasks, threads and the shell alike.
+
+        Args:
+            event: The event's name.
+            data: What the page's listener gets: anything that JSON or Django's JSON encoder knows, and bytes; a tuple
+                is several arguments.
+            to: A sid, a room, or a list of rooms; None is the whole namespace. `room` is its other name.
+            skip_sid: A sid, or a list of them, that gets nothing.
+            namespace: The path, "/" by default.
+            callback: Called with the acknowledgement of the client.
+            ignore_queue: Emit to the clients of this process only.
+            on_commit: Wait for the database transaction to be committed; if it is rolled back, nothing is sent.
+
+        Raises:
+            EventNameError: If the event is not a string, or reserved by Socket.IO.
+            EmitError: If the data has no JSON form, or the message queue cannot be reached.
+            NotServingError: If this process serves nobody and no message queue is configured.
+
+        Source: rows D-26 to D-30, D-63.
+        """
+        _check_event_name(event)
+        send = partial(
+            self.manager.emit,
+            event,
+            data,
+            namespace_path(namespace),
+            room=to or room,
+            skip_sid=skip_sid,
+            callback=callback,
+            ignore_queue=ignore_queue,
+        )
+        if on_commit:
+            transaction.on_commit(partial(_send_or_tell, send, event))
+        else:
+            _send_or_tell(send, event)
+
+    def warn(self, sid: str, message: str, namespace: str | None = None) -> None:
+        """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
+        self.emit("warning", {"message": message}, to=sid, namespace=namespace)
+
+    def start_background_task(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Run a function beside the caller; the database connections that it opened are given back at its end."""
+
+        def task() -> None:
+            try:
+                target(*args, **kwargs)
+            except Exception:
+                logging.getLogger("dtws_sio.events").exception("the background task %r failed", target)
+            finally:
+                dispatch.give_back_connections()
+
+        return self.eio.start_background_task(task)
+
+    # Each client's own things
+
+    def _client(self, sid: str, namespace: str | None) -> Client:
+        client = self.clients.get(sid)
+        if client is None or client.namespace != namespace_path(namespace):
+            raise KeyError(f"no client {sid!r} in the namespace {namespace_path(namespace)!r} of this process")
+        return client
+
+    def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
+        """
+        Give the dict in which handlers keep what belongs to a client; it lasts until its disconnect handler has ended.
+
+        Raises:
+            KeyError: If this process has no such client in the namespace.
+        """
+        return self._client(sid, namespace).session
+
+    def save_session(self, sid: str, session: dict[str, Any], namespace: str | None = None) -> None:
+        """Replace the dict that `get_session` gives. Raises KeyError as it does."""
+        self._client(sid, namespace).session = session
+
+    def get_environ(self, sid: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Give the WSGI environ of a client's handshake, or None if this process has no such client."""
+        try:
+            return self._client(sid, namespace).environ
+        except KeyError:
+            return None
+
+    def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""
+        path = namespace_path(namespace)
+        client = self.clients.get(sid) if self.serving else None
+        if client is not None:
+            self.clients.disconnect(client, self.reason.SERVER_DISCONNECT)
+        elif not ignore_queue:
+            self.manager.disconnect(sid, path)
+
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        super()._handle_eio_connect(eio_sid, environ)
+        self.clients.open(eio_sid, environ)
+
+    def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        self.clients.receive(eio_sid, data)
+
+    def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        self.environ.pop(eio_sid, None)
+        self.clients.close(eio_sid, reason)
+
+
+def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any]]]:
+    if type(namespace).trigger_event is not socketio.Namespace.trigger_event:
+        trigger = namespace.trigger_event
+        life = [(event, partial(trigger, event)) for event in sorted(LIFE_EVENTS)]
+        return [(ANY, trigger), *life]
+    return [(name[3:], getattr(namespace, name)) for name in dir(type(namespace)) if name.startswith("on_")]
+
+
+def _check_event_name(event: object) -> None:
+    if not isinstance(event, str) or event in RESERVED_EVENTS:
+        raise EventNameError(f"the event name {event!r} cannot be sent; it should be a string that is not reserved")
+
+
+def _send_or_tell(send: Callable[[], None], event: str) -> None:
+    try:
+        send()
+    except (TypeError, ValueError) as error:
+        raise EmitError(f"the data of the event {event!r} cannot be sent: {error}") from error
+
+
+sio: Final = Server()

@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, test } from "node:test";
+import { runInThisContext } from "node:vm";
+
+import { connect, pageSettings } from "../src/connect.js";
+
+/** The very file that pages load; it sets the global `io`. */
+const CLIENT = readFileSync(new URL("../node_modules/socket.io-client/dist/socket.io.min.js", import.meta.url), "utf8");
+
+const quiet = { autoConnect: false, forceNew: true };
+
+function page(content) {
+  const block = content === null ? null : { textContent: content };
+  return { getElementById: (id) => (id === "dtws-sio" ? block : null) };
+}
+
+beforeEach(() => {
+  globalThis.location = { protocol: "https:", host: "site.example", hostname: "site.example", port: "" };
+  globalThis.document = page('{"path": "/app/socket.io/", "namespace": "/chat"}');
+  runInThisContext(CLIENT);
+});
+
+afterEach(() => {
+  delete globalThis.io;
+  delete globalThis.document;
+  delete globalThis.location;
+});
+
+test("the socket uses the page's path and origin (J-03: no port or protocol of its own)", () => {
+  const socket = connect("/news", quiet);
+  assert.equal(socket.nsp, "/news");
+  assert.equal(socket.io.opts.path, "/app/socket.io/");
+  assert.equal(socket.io.uri, "https://site.example/news");
+});
+
+test("without a namespace the page's default is used", () => {
+  assert.equal(connect(undefined, quiet).nsp, "/chat");
+});
+
+test("without a default either, it is the main namespace", () => {
+  globalThis.document = page('{"path": "/socket.io/"}');
+  assert.equal(connect(undefined, quiet).nsp, "/");
+});
+
+const NORMALISED = [
+  ["chat", "/chat"],
+  [" /chat ", "/chat"],
+  ["/chat", "/chat"],
+  ["", "/"],
+  ["/", "/"],
+  ["a/b", "/a/b"],
+];
+
+for (const [given, expected] of NORMALISED) {
+  test(`the namespace ${JSON.stringify(given)} becomes ${expected} (D-20, J-02)`, () => {
+    assert.equal(connect(given, quiet).nsp, expected);
+  });
+}
+
+for (const given of [null, 7, ["/chat"], { auth: { token: "t" } }]) {
+  test(`a namespace that is ${JSON.stringify(given)} is a TypeError that says so (J-02)`, () => {
+    assert.throws(() => connect(given, quiet), { name: "TypeError", message: /is a string.*options come second/ });
+  });
+}
+
+for (const given of ["//evil.example", "/a?b", "/a#b", "/a,b"]) {
+  test(`the namespace ${given}, which the client would take for something else, is refused`, () => {
+    assert.throws(() => connect(given, quiet), /cannot be a namespace/);
+  });
+}
+
+test("the caller's options win over the page's settings (J-03)", () => {
+  const socket = connect("/chat", { ...quiet, path: "/elsewhere/", auth: { token: "t" }, transports: ["websocket"] });
+  assert.equal(socket.io.opts.path, "/elsewhere/");
+  assert.deepEqual(socket.auth, { token: "t" });
+  assert.deepEqual(socket.io.opts.transports, ["websocket"]);
+});
+
+test("two namespaces of a page share one connection", () => {
+  const [chat, news] = [connect("/chat", { autoConnect: false }), connect("/news", { autoConnect: false })];
+  assert.equal(chat.io, news.io);
+});
+
+test("a page without the official client is told which tag loads it", () => {
+  delete globalThis.io;
+  assert.throws(() => connect("/chat"), /client is not loaded.*dtws_sio_scripts/);
+});
+
+const BROKEN = [
+  ["no settings block", null, /no element #dtws-sio/],
+  ["settings that are not JSON", "{", /are not JSON/],
+  ["settings without a path", "{}", /no "path" that is a string/],
+  ["a path that is no string", '{"path": 5}', /no "path" that is a string/],
+  ["null for settings", "null", /no "path" that is a string/],
+];
+
+for (const [what, content, message] of BROKEN) {
+  test(`${what}: the error names the remedy`, () => {
+    globalThis.document = page(content);
+    assert.throws(() => pageSettings(), message);
+    assert.throws(() => connect("/chat", quiet), /dtws_sio_scripts/);
+  });
+}
+
+test("outside a browser there are no page settings", () => {
+  delete globalThis.document;
+  assert.throws(() => pageSettings(), /no element #dtws-sio/);
+});

@@ -1,0 +1,24 @@
+"""What is, and what is not, in the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePath
+
+from tests.packaging.checkouts import ROOT, repository_files
+
+
+def test_no_built_and_no_third_party_file_is_committed() -> None:
+    unwanted = {"node_modules", "dist", "build", "staticfiles"}
+    names = repository_files()
+    assert not [name for name in names if name.startswith("dtws_sio/static/")]
+    assert not [name for name in names if unwanted & set(PurePath(name).parts)]
+    assert not [name for name in names if name.endswith((".min.js", ".map", ".pyc", ".sqlite3"))]
+
+
+def test_the_lock_file_pins_every_package_and_names_no_registry() -> None:
+    text = (ROOT / "static" / "package-lock.json").read_text()
+    packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert packages["node_modules/socket.io-client"]["version"].startswith("4.8.")
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert "://" not in text
