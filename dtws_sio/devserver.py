@@ -170,7 +170,8 @@ class Server:
 
         self.tls = tls
         try:
-            self.socket = eventlet.listen(address, socket.AF_INET6 if ipv6 else socket.AF_INET)
+            # Without reuse_port=False a second server on the port would share its connections, and break both.
+            self.socket = eventlet.listen(address, socket.AF_INET6 if ipv6 else socket.AF_INET, reuse_port=False)
         except OSError as error:
             text = BIND_ERRORS.get(error.errno or 0)
             if text is None:

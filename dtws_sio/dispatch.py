@@ -300,7 +300,7 @@ class Mailbox:
     """
     The events of one client in one namespace that wait for their turn: one runs, the others keep their order.
 
-    A turn is one event; then the next one queues in the pool again, so that a busy client takes no place from others.
+    A turn is one event; the next one then goes behind those of others that wait for the pool.
     """
 
     __slots__ = ("_busy", "_jobs", "_lock", "_pool")
@@ -320,11 +320,11 @@ class Mailbox:
             self._pool.submit(self._turn)
         return was_busy
 
-    def _turn(self) -> None:
+    def _turn(self) -> Callable[[], object] | None:
         try:
             self._jobs.popleft()()
-        finally:
-            with self._lock:
-                self._busy = more = bool(self._jobs)
-            if more:
-                self._pool.submit(self._turn)
+        except Exception:
+            logger.exception("an event could not be handled")
+        with self._lock:
+            self._busy = bool(self._jobs)
+            return self._turn if self._busy else None

@@ -97,6 +97,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
 
     def init_process(self) -> None:
         """Patch first, then let gunicorn load the application and call `run`."""
+        if "django" in sys.modules:
+            self.log.warning("the configuration file imported Django before it could be patched; import it in a hook")
         runtime.patch()
         from eventlet import corolocal, hubs
         from greenlet import getcurrent
@@ -124,6 +126,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         """
         super().load_wsgi()
         self.wsgi = partial(self._answer, self.wsgi)
+        # Here rather than in `run`: gunicorn gives up on a worker that fails now, and would start later ones for ever.
+        self.context = ssl_context(self.cfg) if self.cfg.is_ssl else None
         if "dtws_sio.wsgi" in sys.modules:
             from dtws_sio.server import sio
 
@@ -145,10 +149,10 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
     def _listen(self, sock: ServerSocket, pool: Any) -> Listener:
         from dtws_sio.listener import Listener, tls
 
-        cfg, name = self.cfg, sock.getsockname()
+        name, context = sock.getsockname(), self.context
         # gunicorn asks for the name at the start of each connection, when the socket itself may be closed already.
         handle = partial(self.handle, SimpleNamespace(getsockname=lambda: name))
-        wrap = tls(ssl_context(cfg), suppress_ragged_eofs=cfg.suppress_ragged_eofs) if cfg.is_ssl else None
+        wrap = tls(context, suppress_ragged_eofs=self.cfg.suppress_ragged_eofs) if context else None
         return Listener(sock, handle, pool=pool, wrap=wrap, log=self.log)
 
     # ---- living and stopping
@@ -180,10 +184,10 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         closing = eventlet.spawn(self._close_clients, grace)
         # One turn for connections that were accepted, but not read from yet.
         self._pause(0.01)
-        while (busy := self.requests or not closing.dead) and time.monotonic() < deadline:
+        while (self.requests or not closing.dead) and time.monotonic() < deadline:
             self.notify()
             self._pause(0.05)
-        if busy:
+        if self.requests:
             self.log.warning("%d requests were not done after %g s and are cut off", len(self.requests), grace)
 
     def _close_clients(self, seconds: float) -> None:
@@ -245,9 +249,12 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         """
         from eventlet.wsgi import WSGI_LOCAL
 
+        from dtws_sio.listener import WebSocketConnection
+
         WSGI_LOCAL.already_handled = None
         # Where python-engineio looks for the socket of a WebSocket (engineio/async_drivers/eventlet.py).
-        environ["eventlet.input"] = SimpleNamespace(get_socket=partial(environ.get, "gunicorn.socket"))
+        connection = environ["gunicorn.socket"]
+        environ["eventlet.input"] = SimpleNamespace(get_socket=lambda: WebSocketConnection(connection))
         environ["wsgi.file_wrapper"] = PoliteFileWrapper
         started = time.monotonic()
         body: Iterable[bytes] = application(environ, start_response)
@@ -313,7 +320,9 @@ def stacks(running: FrameType | None) -> str:
     """Format the stack that runs and those of all waiting greenlets, each with how many wait there."""
     from greenlet import greenlet
 
-    waiting = [found.gr_frame for found in gc.get_objects() if isinstance(found, greenlet) and found.gr_frame]
+    # By type: `isinstance` asks each object for its class, at which Django's lazy ones would begin to work.
+    found = [each for each in gc.get_objects() if issubclass(type(each), greenlet)]
+    waiting = [each.gr_frame for each in found if each.gr_frame]
     counted = Counter("".join(traceback.format_stack(frame)) for frame in waiting)
     current = "".join(traceback.format_stack(running))
     return f"running:\n{current}" + "".join(f"{n} waiting:\n{text}" for text, n in counted.most_common())

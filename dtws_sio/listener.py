@@ -14,6 +14,7 @@ import errno
 import logging
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,6 +72,30 @@ class ServerSocket(GreenSocket):  # type: ignore[misc]
             sent += len(block)
             eventlet.sleep()
         return sent
+
+
+class WebSocketConnection:
+    """
+    The socket of a WebSocket; its `close` ends the connection and leaves the descriptor to the server.
+
+    eventlet's WebSocket closes the descriptor while another greenlet reads from it. epoll then forgets it, and that
+    greenlet waits until its number is used again. A second close prints "socket shutdown error: [Errno 9]" to stderr.
+
+    Source: eventlet/websocket.py, WebSocket.close; pitfall 9.
+    """
+
+    def __init__(self, sock: GreenSocket) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._sock, name)
+        setattr(self, name, attribute)
+        return attribute
+
+    def close(self) -> None:
+        """End the connection in both directions, which wakes its reader."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class PacedSource:

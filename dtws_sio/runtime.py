@@ -15,16 +15,22 @@ import threading
 import time
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 from dtws_sio.exceptions import MissingDependencyError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Name = Literal["eventlet", "gevent", "threading"]
 
 NAMES: Final[tuple[Name, ...]] = ("eventlet", "gevent", "threading")
+
+Task = Callable[[], Any]
+
+LONG_WAIT: Final = 1.0
+"""Seconds after which a task that waits for a place in the pool is worth a warning."""
+
+COMPLAINT_PAUSE: Final = 60.0
+"""Seconds between two such warnings."""
 
 logger = logging.getLogger("dtws_sio.runtime")
 
@@ -44,8 +50,8 @@ def patch() -> None:
     os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")
     try:
         with warnings.catch_warnings():
-            # eventlet says at each import that it is in maintenance, which our documentation says once.
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            # eventlet says at each import that it is in maintenance; our documentation says so once.
+            warnings.simplefilter("ignore")
             import eventlet
     except ImportError as error:
         raise MissingDependencyError(
@@ -110,7 +116,8 @@ class Pool:
     """
     Run tasks beside the caller, a bounded number at once; the others wait in the order they came.
 
-    `submit` never blocks, so it may be called where nothing may wait, such as a connection's reader.
+    `submit` never blocks, so it may be called where nothing may wait, such as a connection's reader. A task that
+    returns another one has that run next, after those that wait already.
 
     Args:
         size: How many tasks run at once at most.
@@ -119,42 +126,45 @@ class Pool:
     def __init__(self, size: int) -> None:
         self.size = size
         self._lock = threading.Lock()
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: deque[tuple[float, Task]] = deque()
         self._running = 0
-        self._told = False
+        self._next_complaint = 0.0
 
-    def submit(self, task: Callable[[], object]) -> None:
+    def submit(self, task: Task) -> None:
         """Have the task run as soon as there is room; what it raises is logged and harms no other task."""
         with self._lock:
-            if self._running >= self.size:
-                self._waiting.append(task)
-                told, self._told = self._told, True
-                if told:
-                    return
-            else:
+            if self._running < self.size:
                 self._running += 1
                 spawn(self._work, task)
                 return
-        logger.warning(
-            "all %d places of the handler pool are taken; events wait (setting DTWS_SIO['HANDLER_POOL'])", self.size
-        )
+            now = time.monotonic()
+            self._waiting.append((now, task))
+            is_stuck = now - self._waiting[0][0] > LONG_WAIT and now > self._next_complaint
+            if is_stuck:
+                self._next_complaint = now + COMPLAINT_PAUSE
+        if is_stuck:
+            logger.warning(
+                "all %d places of the handler pool have been taken for over %g s, and %d events wait; handlers that "
+                "block for long belong into background tasks, or DTWS_SIO['HANDLER_POOL'] is too small",
+                self.size,
+                LONG_WAIT,
+                len(self._waiting),
+            )
 
-    def _work(self, task: Callable[[], object] | None) -> None:
+    def _work(self, task: Task | None) -> None:
         while task is not None:
-            try:
-                task()
-            except KeyboardInterrupt:
-                raise
-            except BaseException:
-                # eventlet.Timeout and GreenletExit are no Exceptions, and must not cost the pool a place.
-                logger.exception("a task of the handler pool failed")
-            task = self._next()
+            task = self._following(_run(task))
+            if task is not None:
+                sleep()  # tasks that never wait must not keep the connections from being read
 
-    def _next(self) -> Callable[[], object] | None:
+    def _following(self, sequel: Task | None) -> Task | None:
         with self._lock:
+            if sequel is not None:
+                if not self._waiting:
+                    return sequel
+                self._waiting.append((time.monotonic(), sequel))
             if self._waiting:
-                return self._waiting.popleft()
-            self._told = False
+                return self._waiting.popleft()[1]
             self._running -= 1
             return None
 
@@ -164,3 +174,15 @@ class Pool:
         while self._running and time.monotonic() < deadline:
             sleep(0.01)
         return not self._running
+
+
+def _run(task: Task) -> Task | None:
+    try:
+        sequel = task()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        # eventlet.Timeout and GreenletExit are no Exceptions, and must not cost the pool a place.
+        logger.exception("a task of the handler pool failed")
+        return None
+    return sequel if callable(sequel) else None

@@ -56,6 +56,7 @@ class Server(socketio.Server):  # type: ignore[misc]
     def __init__(self) -> None:
         # The parent is initialised by `start`: it would choose a concurrency library here and now.
         self.serving = False
+        self.stopped = False
         self.logger = _UpstreamLogger(logger, {})
         self.table = HandlerTable()
         self._namespaces: dict[str, socketio.Namespace] = {}
@@ -189,10 +190,11 @@ class Server(socketio.Server):  # type: ignore[misc]
                 ack_errors=settings.ack_errors,
             )
             self.serving = True
+            self.stopped = False
 
     def stop(self, seconds: float = 5.0) -> bool:
         """
-        Close every client and stop serving.
+        Close every client and serve no more; requests that still come are refused.
 
         Args:
             seconds: How long to wait for handlers to end, those of the disconnects among them.
@@ -202,9 +204,11 @@ class Server(socketio.Server):  # type: ignore[misc]
         """
         if not self.serving:
             return True
+        self.stopped = True
         for eio_sid in list(self.eio.sockets):
             self.eio.close(eio_sid, self.reason.SERVER_DISCONNECT)
         ended = self._pool.wait_until_idle(seconds)
+        self.eio.shutdown()
         self.serving = False
         return ended
 

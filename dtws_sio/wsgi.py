@@ -47,8 +47,10 @@ class SocketIOApplication:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(conf.settings().url_path):
             return self.django(environ, start_response)
+        if sio.stopped:
+            return _refuse(start_response, "Socket.IO is served no more: this process is stopping.")
         if not sio.serving and not _start():
-            return _refuse(start_response)
+            return _refuse(start_response, _mismatch())
         return sio.handle_request(environ, start_response)  # type: ignore[no-any-return]
 
 
@@ -60,13 +62,17 @@ def _start() -> bool:
     return True
 
 
-def _refuse(start_response: StartResponse) -> list[bytes]:
-    wanted = conf.settings().runtime
+def _mismatch() -> str:
     message = (
-        f"Socket.IO is not served by this WSGI server: DTWS_SIO['RUNTIME'] is {wanted!r}, and the server runs on "
-        f"{runtime.current()!r}. Use `manage.py runsocketio`, or `gunicorn -k dtws_sio.gunicorn.EventletWorker`."
+        f"Socket.IO is not served by this WSGI server: DTWS_SIO['RUNTIME'] is {conf.settings().runtime!r}, and the "
+        f"server runs on {runtime.current()!r}. Use `manage.py runsocketio`, or "
+        "`gunicorn -k dtws_sio.gunicorn.EventletWorker`."
     )
     logger.error(message)
+    return message
+
+
+def _refuse(start_response: StartResponse, message: str) -> list[bytes]:
     body = message.encode()
     start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]

@@ -1,0 +1,1 @@
+"""A Django project whose one handler answers, and one that broadcasts: what the benchmarks measure."""

@@ -1,0 +1,3 @@
+"""Nothing but Socket.IO is measured."""
+
+urlpatterns: list[object] = []
