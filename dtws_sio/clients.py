@@ -7,27 +7,29 @@ One `Client` is kept for each client in each namespace that it joined. What arri
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import threading
+import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 import socketio.exceptions
 
 from dtws_sio import dispatch, runtime
-from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Mailbox, Origin
+from dtws_sio.client import Client
+from dtws_sio.deadlines import Deadlines
+from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Origin
 from dtws_sio.exceptions import EventError, ProtocolError
-from dtws_sio.manager import Manager, frames
-from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
+from dtws_sio.manager import Manager, connecting, outgoing
+from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from dtws_sio.engine import Server as Engine
+    from dtws_sio.engine import Server, StockServer
+    from dtws_sio.pool import Pool
 
 logger = logging.getLogger("dtws_sio.clients")
 
@@ -43,36 +45,25 @@ LEFT_NAMESPACE: Final = "client namespace disconnect"
 FAILED: Final = ("handler_failed", "Internal server error")
 """Code and message of the error that answers an event whose handler raised; what it raised is for the log only."""
 
-_connecting: contextvars.ContextVar[str | None] = contextvars.ContextVar("dtws_sio_connecting", default=None)
-"""The client whose connect handler runs in this context."""
+_NO_BODY: Final = BytesIO()
+
+MAILBOX_EVENTS: Final = 1000
+"""Events of one client that may wait for their turn; with more, its connection is not read until all of them ran."""
 
 
-@dataclass(slots=True, eq=False)
-class Client:
-    """
-    One client in one namespace.
+class _Session:
+    """What an Engine.IO session carries: the client in each namespace that it joined."""
 
-    `accepted` is set once the connect handler let it in; what was emitted to it before that waits in `held`. `left` is
-    the reason for which it went, or None while it is here.
-    """
+    __slots__ = ("clients", "environ", "incomplete")
 
-    sid: str
-    eio_sid: str
-    namespace: str
-    environ: dict[str, Any]
-    mailbox: Mailbox
-    accepted: bool = False
-    left: str | None = None
-    held: list[Any] = field(default_factory=list)
-    session: dict[str, Any] = field(default_factory=dict)
-    lock: Any = field(default_factory=threading.Lock)
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.environ = environ
+        self.clients: dict[str, Client] = {}
+        self.incomplete: Packet | None = None
 
-    def origin(self, event: str) -> Origin:
-        """Say where an event of this client came from."""
-        return Origin(event, self.namespace, self.sid, self.environ)
-
-    def __str__(self) -> str:
-        return f"{self.namespace} {self.sid} ({self.environ.get('REMOTE_ADDR') or 'local'})"
+    @property
+    def address(self) -> str:
+        return str(self.environ.get("REMOTE_ADDR") or "local")
 
 
 class Clients:
@@ -86,17 +77,21 @@ class Clients:
         pool: Runs the handlers.
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
+        mailbox_bytes: Bytes of one client's events that may wait for their turn.
+        connect_timeout: Seconds in which a session has to join a namespace (wire rule H4).
     """
 
     def __init__(
         self,
         *,
         table: HandlerTable,
-        engine: Engine,
+        engine: Server | StockServer,
         manager: Manager,
-        pool: runtime.Pool,
+        pool: Pool,
         open_namespaces: Collection[str],
         ack_errors: bool,
+        connect_timeout: float,
+        mailbox_bytes: int,
     ) -> None:
         self._table = table
         self._engine = engine
@@ -104,111 +99,125 @@ class Clients:
         self._pool = pool
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
-        self._by_sid: dict[str, Client] = {}
-        self._by_session: dict[str, dict[str, Client]] = {}
-        self._environs: dict[str, dict[str, Any]] = {}
-        self._incomplete: dict[str, Packet] = {}
+        self._sessions: dict[str, _Session] = {}
+        self._mailbox_bytes = mailbox_bytes
+        self._idle = Deadlines(connect_timeout, self._close_idle)
 
-    def get(self, sid: str) -> Client | None:
-        """Give a client of this process, also while it connects and until its disconnect handler has ended."""
-        return self._by_sid.get(sid)
+    # Engine.IO sessions; these three are called where nothing may wait
 
-    # Engine.IO sessions
+    def opened(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        """Note that a session begins."""
+        self._sessions[eio_sid] = _Session(_kept(environ))
+        self._idle.add(eio_sid)
 
-    def open(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        """Remember the handshake of a new session."""
-        self._environs[eio_sid] = environ
-        self._by_session[eio_sid] = {}
-
-    def close(self, eio_sid: str, reason: str) -> None:
+    def closed(self, eio_sid: str, reason: str) -> None:
         """Take everything out that a session carried; it has ended."""
-        self._incomplete.pop(eio_sid, None)
-        self._environs.pop(eio_sid, None)
-        for client in list(self._by_session.pop(eio_sid, {}).values()):
-            self._leave(client, reason)
+        session = self._sessions.pop(eio_sid, None)
+        if session is not None:
+            for client in list(session.clients.values()):
+                self._leave(client, reason)
+
+    def received(self, eio_sid: str, data: Any) -> None:
+        """Take in one Engine.IO message: a packet, or one of its attachments."""
+        session = self._sessions.get(eio_sid)
+        if session is None:
+            return
+        try:
+            if type(data) is str and data.startswith("2[") and session.incomplete is None:
+                # An event of "/" that wants no acknowledgement: most packets are such.
+                self._event(session, "/", read_event(data[1:]), None, len(data))
+                return
+            packet = self._completed(session, data)
+            if packet is not None:
+                _ARRIVALS[packet.packet_type](self, session, eio_sid, packet)
+        except ProtocolError as error:
+            _later(logger, logging.WARNING, "closed the connection of %s: %s", session.address, error)
+            self._engine.close(eio_sid, self._engine.reason.PARSE_ERROR)
+
+    @staticmethod
+    def _completed(session: _Session, data: Any) -> Packet | None:
+        """Give the packet that is complete with what arrived, or None while attachments are due."""
+        awaited = session.incomplete
+        if awaited is None:
+            if type(data) is not str:
+                raise ProtocolError("a binary frame where none is due, or a message that is no packet")
+            packet = Packet(encoded_packet=data)
+            if not packet.attachment_count:
+                return packet
+            session.incomplete = packet
+            return None
+        if not isinstance(data, bytes):
+            raise ProtocolError("text where a binary attachment is due")
+        if not awaited.add_attachment(data):
+            return None
+        session.incomplete = None
+        return awaited
+
+    def _close_idle(self, eio_sid: str) -> None:
+        session = self._sessions.get(eio_sid)
+        if session is not None and not session.clients:
+            self._engine.close(eio_sid, self._engine.reason.TRANSPORT_CLOSE)
 
     # What arrives
 
-    def receive(self, eio_sid: str, data: Any) -> None:
-        """Take in one Engine.IO message: a packet, or one of its attachments."""
-        try:
-            packet = self._completed(eio_sid, data)
-            if packet is not None:
-                _ARRIVALS[packet.packet_type](self, eio_sid, packet)
-        except ProtocolError as error:
-            logger.warning("closed the connection of %s: %s", self._address(eio_sid), error)
-            self._engine.close(eio_sid, self._engine.reason.PARSE_ERROR)
-
-    def _completed(self, eio_sid: str, data: Any) -> Packet | None:
-        """Give the packet that is complete with what arrived, or None while attachments are due."""
-        awaited = self._incomplete.get(eio_sid)
-        if isinstance(data, bytes):
-            if awaited is None:
-                raise ProtocolError("a binary frame where none is due")
-            if not awaited.add_attachment(data):
-                return None
-            del self._incomplete[eio_sid]
-            return awaited
-        if awaited is not None:
-            raise ProtocolError("text where a binary attachment is due")
-        if not isinstance(data, str):
-            raise ProtocolError("a message that is no Socket.IO packet")
-        packet = Packet(encoded_packet=data)
-        if not packet.attachment_count:
-            return packet
-        self._incomplete[eio_sid] = packet
-        return None
-
-    def _on_connect(self, eio_sid: str, packet: Packet) -> None:
+    def _on_connect(self, session: _Session, eio_sid: str, packet: Packet) -> None:
         namespace = packet.namespace or "/"
         if namespace not in self._table and ANY not in self._open_namespaces and namespace not in self._open_namespaces:
-            logger.info("refused %s (%s): there is no such namespace", namespace, self._address(eio_sid))
-            self._send(eio_sid, Packet(CONNECT_ERROR, {"message": "Invalid namespace"}, namespace))
+            _later(logger, logging.INFO, "refused %s (%s): there is no such namespace", namespace, session.address)
+            self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
             return
-        joined = self._by_session.get(eio_sid)
-        if joined is None:
-            return  # the session ended a moment ago
-        sid = None if namespace in joined else self._manager.pre_connect(eio_sid, namespace)
-        if sid is None:
-            raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
-        client = Client(sid, eio_sid, namespace, self._environs[eio_sid], Mailbox(self._pool))
-        self._by_sid[sid] = joined[namespace] = client
+        present = session.clients.get(namespace)
+        if present is not None:
+            if present.accepted:
+                raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
+            return  # a page that calls connect() twice means one connection
+        client = Client(
+            self._engine.generate_id(),
+            eio_sid,
+            namespace,
+            session.environ,
+            self._pool.mailbox(),
+            self._engine.deliverer(eio_sid),
+        )
+        session.clients[namespace] = client
+        self._manager.register(client)
         client.mailbox.put(partial(self._connect, client, packet.data))
 
-    def _on_disconnect(self, eio_sid: str, packet: Packet) -> None:
-        client = self._joined(eio_sid, packet)
+    def _on_disconnect(self, session: _Session, eio_sid: str, packet: Packet) -> None:
+        client = session.clients.get(packet.namespace or "/")
         if client is not None:
             self._leave(client, LEFT_NAMESPACE)
 
-    def _on_event(self, eio_sid: str, packet: Packet) -> None:
-        client = self._joined(eio_sid, packet)
-        if client is None or not client.accepted:
-            raise ProtocolError(f"an event for the namespace {packet.namespace!r}, which is not joined")
-        event = str(packet.data[0])
-        found = self._table.find(event, client.namespace, (client.sid, *packet.data[1:]))
+    def _on_event(self, session: _Session, eio_sid: str, packet: Packet) -> None:
+        self._event(session, packet.namespace or "/", packet.data, packet.id, packet.size)
+
+    def _event(self, session: _Session, namespace: str, payload: list[Any], number: int | None, size: int) -> None:
+        """Have an event handled in its client's order; `number` is the id of the acknowledgement it wants, if any."""
+        client = session.clients.get(namespace)
+        if client is None or not client.accepted or client.left is not None:
+            raise ProtocolError(f"an event for the namespace {namespace!r}, which is not joined")
+        event, *data = payload
+        found = self._table.find(str(event), namespace, (client.sid, *data))
         if found is None:
-            dispatch.logger.info("nobody handles %s", client.origin(event))
-            self._ack_error(client, packet.id, "unknown_event", f"Unknown event: {event}")
+            _later(dispatch.logger, logging.INFO, "nobody handles %s", client.origin(event))
+            self._ack_error(client, number, "unknown_event", f"Unknown event: {event}")
             return
         handler, arguments = found
         if not handler.takes(len(arguments)):
-            dispatch.logger.info("a wrong number of arguments came with %s", client.origin(event))
-            self._ack_error(client, packet.id, "wrong_arguments", f"Wrong number of arguments for {event}")
+            _later(dispatch.logger, logging.INFO, "a wrong number of arguments came with %s", client.origin(event))
+            self._ack_error(client, number, "wrong_arguments", f"Wrong number of arguments for {event}")
             return
-        job = partial(self._handle, client, handler, arguments, event, packet.id)
+        job = partial(self._handle, client, handler, arguments, event, number)
         if handler.concurrent:
             self._pool.submit(job)
-        else:
-            client.mailbox.put(job)
+        elif client.mailbox.put(job, size) and client.mailbox.exceeds(MAILBOX_EVENTS, self._mailbox_bytes):
+            self._engine.pause(client.eio_sid)
+            client.mailbox.call_when_empty(partial(self._engine.resume, client.eio_sid))
 
-    def _on_ack(self, eio_sid: str, packet: Packet) -> None:
-        client = self._joined(eio_sid, packet)
+    def _on_ack(self, session: _Session, eio_sid: str, packet: Packet) -> None:
+        client = session.clients.get(packet.namespace or "/")
         if client is not None:
             self._manager.trigger_callback(client.sid, packet.id, packet.data)
-
-    def _joined(self, eio_sid: str, packet: Packet) -> Client | None:
-        client = self._by_session.get(eio_sid, {}).get(packet.namespace or "/")
-        return client if client is not None and client.left is None else None
 
     # Joining
 
@@ -219,7 +228,7 @@ class Clients:
             self._accept(client)
             return
         logger.info("refused %s: %s", client, refusal["message"])
-        self._send(client.eio_sid, Packet(CONNECT_ERROR, refusal, client.namespace))
+        self._send(client.eio_sid, CONNECT_ERROR, client.namespace, refusal)
         self._forget(client)
 
     def _ask(self, client: Client, auth: Any) -> dict[str, Any] | None:
@@ -246,38 +255,19 @@ class Clients:
         if not handler.takes(len(arguments)):
             arguments = arguments[:-1]
         marked = None if client.accepted else client.sid
-        return dispatch.run(partial(_mark, marked, handler.function), arguments, client.origin(event), REFUSALS)
+        return dispatch.run(
+            partial(_mark, marked, handler.function), arguments, partial(client.origin, event), REFUSALS
+        )
 
     def _accept(self, client: Client) -> None:
-        with client.lock:
-            client.accepted = True
-            if client.left is None:
-                self._manager.connect(client.sid, client.namespace)
-                self._send(client.eio_sid, Packet(CONNECT, {"sid": client.sid}, client.namespace))
-                for each in client.held:
-                    self._engine.send_packets(client.eio_sid, each)
-            client.held.clear()
+        client.accept(outgoing(CONNECT, client.namespace, {"sid": client.sid}))
+        if client.left is None:
+            self._manager.accept(client)
+        elif client.left == self._engine.reason.SERVER_DISCONNECT:
+            self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
         if client.left is not None:  # it went while its connect handler ran
             self._say_goodbye(client)
-
-    def deliver(self, sid: str, packets: list[Any], *, is_direct: bool) -> None:
-        """
-        Send an emit's packets to one client of this process.
-
-        While the connect handler runs, what it emits, and what is addressed to this client alone, is held until the
-        client was told that it is connected; anything else is not for it yet (wire rules C1 and C4).
-        """
-        client = self._by_sid.get(sid)
-        if client is None or client.left is not None:
-            return
-        if not client.accepted:
-            with client.lock:
-                if not client.accepted:
-                    if is_direct or _connecting.get() == sid:
-                        client.held.append(packets)
-                    return
-        self._engine.send_packets(client.eio_sid, packets)
 
     # Leaving
 
@@ -285,21 +275,22 @@ class Clients:
         """Take a client out of its namespace, and tell it."""
         if client.left is None:
             if client.accepted:
-                self._send(client.eio_sid, Packet(DISCONNECT, namespace=client.namespace))
+                self._send(client.eio_sid, DISCONNECT, client.namespace)
             self._leave(client, reason)
 
     def _leave(self, client: Client, reason: str) -> None:
         """From now on nothing is sent to the client; its disconnect handler runs, once, if it had been accepted."""
-        with client.lock:
-            if client.left is not None:
-                return
-            client.left = reason
-            if not client.accepted:
-                return  # `_connect` is still at it, and sees to the rest
-        self._manager.pre_disconnect(client.sid, client.namespace)
+        if not client.leave(reason):
+            return
+        session = self._sessions.get(client.eio_sid)
+        if session is not None:
+            session.clients.pop(client.namespace, None)
+        if not client.accepted:
+            return  # `_connect` is still at it, and sees to the rest
+        self._manager.withdraw(client)
         goodbye = _Once(partial(self._say_goodbye, client))
         if client.mailbox.put(goodbye):
-            runtime.spawn_after(DISCONNECT_PATIENCE, goodbye)
+            runtime.call_later(DISCONNECT_PATIENCE, partial(self._pool.submit, goodbye))
 
     def _say_goodbye(self, client: Client) -> None:
         logger.info("disconnected %s: %s", client, client.left)
@@ -310,11 +301,11 @@ class Clients:
             self._forget(client)
 
     def _forget(self, client: Client) -> None:
-        self._manager.basic_disconnect(client.sid, client.namespace)
-        self._by_sid.pop(client.sid, None)
-        joined = self._by_session.get(client.eio_sid, {})
-        if joined.get(client.namespace) is client:
-            del joined[client.namespace]
+        self._manager.withdraw(client)
+        self._manager.forget(client)
+        session = self._sessions.get(client.eio_sid)
+        if session is not None and session.clients.get(client.namespace) is client:
+            del session.clients[client.namespace]
 
     # Handling and answering
 
@@ -322,29 +313,28 @@ class Clients:
         self, client: Client, handler: Handler, arguments: tuple[Any, ...], event: str, number: int | None
     ) -> None:
         """Run an event's handler and send what it returns as the acknowledgement. Source: wire rules P4 and P6."""
-        origin = client.origin(event)
         try:
-            answer = dispatch.run(handler.function, arguments, origin)
+            answer = dispatch.run(handler.function, arguments, partial(client.origin, event))
         except EventError as error:
             self._ack_error(client, number, error.code, error.message)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
         else:
             if answer is not NO_ACK and number is not None:
-                self._answer(client, number, answer, origin)
+                self._answer(client, number, answer, event)
 
-    def _answer(self, client: Client, number: int, answer: Any, origin: Origin) -> None:
+    def _answer(self, client: Client, number: int, answer: Any, event: str) -> None:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
         try:
-            self._send(client.eio_sid, Packet(ACK, values, client.namespace, number))
+            client.send(outgoing(ACK, client.namespace, values, number), False)
         except (TypeError, ValueError) as error:  # the handler returned what has no JSON form
-            dispatch.report(origin, error)
+            dispatch.report(client.origin(event), error)
             self._ack_error(client, number, *FAILED)
 
     def _ack_error(self, client: Client, number: int | None, code: str, message: str) -> None:
         if number is not None and self._ack_errors:
             error = {"error": {"code": code, "message": message}}
-            self._send(client.eio_sid, Packet(ACK, [error], client.namespace, number))
+            client.send(outgoing(ACK, client.namespace, [error], number), False)
 
     def acknowledged(self, callback: Callable[..., Any], data: list[Any], sid: str) -> None:
         """
@@ -352,23 +342,30 @@ class Clients:
 
         It gets a greenlet of its own: the pool may be full of handlers that wait for just this.
         """
-        client = self._by_sid.get(sid)
-        origin = client.origin("acknowledgement") if client is not None else Origin("acknowledgement", "?", sid)
-        runtime.spawn(_quietly, callback, tuple(data), origin)
+        runtime.spawn(_quietly, callback, tuple(data), sid)
 
-    def _send(self, eio_sid: str, packet: Packet) -> None:
-        self._engine.send_packets(eio_sid, frames(packet))
-
-    def _address(self, eio_sid: str) -> str:
-        return str(self._environs.get(eio_sid, {}).get("REMOTE_ADDR") or "local")
+    def _send(self, eio_sid: str, kind: int, namespace: str, data: Any = None, number: int | None = None) -> None:
+        self._engine.deliver(eio_sid, outgoing(kind, namespace, data, number))
 
 
-_ARRIVALS: Final[dict[int, Callable[[Clients, str, Packet], None]]] = {
+_ARRIVALS: Final[dict[int, Callable[[Clients, _Session, str, Packet], None]]] = {
     CONNECT: Clients._on_connect,
     DISCONNECT: Clients._on_disconnect,
     EVENT: Clients._on_event,
     ACK: Clients._on_ack,
 }
+
+
+def _kept(environ: dict[str, Any]) -> dict[str, Any]:
+    """Give what handlers may want of a handshake; the rest would keep the request's buffers alive with the client."""
+    kept = {name: value for name, value in environ.items() if isinstance(value, str)}
+    return {**kept, "wsgi.input": _NO_BODY, "wsgi.errors": sys.stderr}
+
+
+def _later(log: logging.Logger, level: int, *arguments: Any) -> None:
+    """Log on a greenlet of its own: a handler of the log may wait, and the hub must not."""
+    if log.isEnabledFor(level):
+        runtime.spawn(log.log, level, *arguments)
 
 
 class _Once:
@@ -385,8 +382,8 @@ class _Once:
         job()
 
 
-def _mark(connecting: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
-    _connecting.set(connecting)
+def _mark(sid: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
+    connecting.set(sid)
     return function(*arguments)
 
 
@@ -395,6 +392,6 @@ def _refusal(error_args: Any) -> dict[str, Any]:
     return error_args if isinstance(error_args, dict) and "message" in error_args else {"message": str(error_args)}
 
 
-def _quietly(function: Callable[..., Any], arguments: tuple[Any, ...], origin: Origin) -> None:
+def _quietly(callback: Callable[..., Any], arguments: tuple[Any, ...], sid: str) -> None:
     with suppress(HandlerFailedError, EventError):  # logged already
-        dispatch.run(function, arguments, origin)
+        dispatch.run(callback, arguments, lambda: Origin("acknowledgement", "", sid))

@@ -9,7 +9,6 @@ configuration.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -24,6 +23,9 @@ from dtws_sio.exceptions import DtwsSioError
 
 QUEUE_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "unix")
 """URL schemes of message queues; each is joined by python-socketio's Redis manager."""
+
+BACKLOG_POLICIES: Final = ("close", "drop-oldest", "keep-newest")
+"""What the engine knows to do about a client that is behind; `dtws_sio.engine.backlog` says more."""
 
 RENAMED: Final = MappingProxyType(
     {
@@ -102,6 +104,9 @@ class Settings:
     max_backlog: int = 1_000_000
     """Bytes that may wait for one slow client."""
 
+    backlog_policy: str = "close"
+    """What happens when more waits: "close", "drop-oldest" or "keep-newest"."""
+
     compression: bool = False
     """Whether WebSocket messages may be compressed (permessage-deflate)."""
 
@@ -135,6 +140,9 @@ class Problem:
     hint: str
 
 
+LONGEST_TIME: Final = 1_000_000
+"""Seconds of the longest time that can be set; eleven days are beyond what timers of any use here wait."""
+
 Rule = tuple[Callable[[Any], bool], str]
 """A test of a value, and what the value should have been."""
 
@@ -148,7 +156,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST_TIME
 
 
 def _is_path(value: Any) -> bool:
@@ -170,10 +178,13 @@ def _is_origin(value: str) -> bool:
 
 
 def _is_queue(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and urlsplit(value).scheme in QUEUE_SCHEMES)
+    try:
+        return value is None or (isinstance(value, str) and urlsplit(value).scheme in QUEUE_SCHEMES)
+    except ValueError:
+        return False
 
 
-_SECONDS: Final[Rule] = (_is_seconds, "a number of seconds above 0")
+_SECONDS: Final[Rule] = (_is_seconds, f"a number of seconds above 0, {LONGEST_TIME} at most")
 _COUNT: Final[Rule] = (_is_count, "a whole number above 0")
 _FLAG: Final[Rule] = (lambda value: isinstance(value, bool), "True or False")
 
@@ -191,6 +202,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "CONNECT_TIMEOUT": _SECONDS,
         "MAX_PAYLOAD": _COUNT,
         "MAX_BACKLOG": _COUNT,
+        "BACKLOG_POLICY": (lambda value: value in BACKLOG_POLICIES, "one of " + ", ".join(map(repr, BACKLOG_POLICIES))),
         "COMPRESSION": _FLAG,
         "ENGINE": (lambda value: value in ("own", "stock"), "'own' or 'stock'"),
         "HANDLER_POOL": _COUNT,
@@ -220,7 +232,7 @@ def problems(raw: object) -> list[Problem]:
 def _unknown(key: object) -> Problem:
     nearest = difflib.get_close_matches(str(key).upper(), KEYS, n=1)
     if key in RENAMED:
-        hint = f"{str(key).capitalize()!r} comes from django-tornado-websockets: {RENAMED[str(key)]}."
+        hint = f"{str(key)!r} comes from django-tornado-websockets: {RENAMED[str(key)]}."
     elif nearest:
         hint = f'Did you mean "{nearest[0]}"?'
     else:
@@ -236,6 +248,8 @@ def _unusable_option(name: object) -> Problem:
     return Problem(4, f'DTWS_SIO["SERVER"] holds {name!r}, which the server does not take from there.', hint)
 
 
+_NOTHING: Final[dict[str, Any]] = {}
+
 _read: tuple[object, Settings] | None = None
 
 
@@ -249,13 +263,13 @@ def settings() -> Settings:
         ConfigurationError: For the first thing that is wrong, with the remedy.
     """
     global _read
-    raw = getattr(django_settings, "DTWS_SIO", None) or {}
+    raw = getattr(django_settings, "DTWS_SIO", _NOTHING)
     if _read is None or _read[0] is not raw:
         _read = (raw, _load(raw))
     return _read[1]
 
 
-def _load(raw: dict[str, Any]) -> Settings:
+def _load(raw: Any) -> Settings:
     found = problems(raw)
     if found:
         raise ConfigurationError(f"{found[0].message} {found[0].hint}")

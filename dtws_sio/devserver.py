@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import platform
+import signal
 import socket
 import ssl
 import sys
@@ -114,7 +116,8 @@ def _tls_context(cert: str | None, key: str | None) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
-        raise CommandError(f"--cert {cert} and --key {key or cert} cannot be used: {error}") from error
+        files = f"--cert {cert}" + (f" and --key {key}" if key else "")
+        raise CommandError(f"{files} cannot be used: {error}") from error
     return context
 
 
@@ -200,14 +203,40 @@ class Server:
         from eventlet import wsgi
         from eventlet.event import Event
 
-        from dtws_sio.listener import Listener
+        from dtws_sio.listener import Listener, tls
 
         def handle(connection: Any, address: Any) -> None:
             self.http.process_request([address, connection, wsgi.STATE_IDLE])
 
-        wrap = partial(self.tls.wrap_socket, server_side=True, do_handshake_on_connect=False) if self.tls else None
+        wrap = tls(self.tls) if self.tls else None
         Listener(self.socket, handle, pool=eventlet.GreenPool(MOST_CONNECTIONS), wrap=wrap).start()
+        eventlet.spawn_n(_end_on_interrupt)
         Event().wait()
+
+
+def _end_on_interrupt() -> None:
+    """
+    Raise KeyboardInterrupt where Django waits for it, in the main greenlet.
+
+    Python raises it wherever the signal finds the process; in a `__del__`, or under a bare `except`, it would be lost.
+    A second Ctrl-C does just that, for handlers that never let others run.
+    """
+    from eventlet import hubs, patcher
+    from greenlet import getcurrent
+
+    main = getcurrent()
+    while main.parent is not None:
+        main = main.parent
+    reading, writing = os.pipe()
+    write = patcher.original("os").write  # the hub itself may be what is interrupted, where the patched one raises
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        write(writing, b"\n")
+
+    signal.signal(signal.SIGINT, interrupt)
+    os.read(reading, 1)
+    hubs.get_hub().schedule_call_global(0, main.throw, KeyboardInterrupt)
 
 
 class _AccessLog:

@@ -9,16 +9,16 @@ namespace in order.
 from __future__ import annotations
 
 import contextvars
+import functools
 import inspect
 import logging
-import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar
 
 from django.core import signals
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections
+from django.db.backends.signals import connection_created
 
 from dtws_sio.exceptions import (
     DuplicateHandlerError,
@@ -33,7 +33,6 @@ from dtws_sio.packet import RESERVED_EVENTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dtws_sio.runtime import Pool
 
 logger = logging.getLogger("dtws_sio.events")
 
@@ -123,7 +122,7 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
     """
     if not callable(function):
         raise NotCallableError(f"the handler of {event!r} cannot be called: {function!r}; decorate a function")
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
+    if _is_async(function):
         raise SignatureError(
             f"the handler of {event!r}, {_name(function)}, is async; handlers are plain functions here: write `def`, "
             "and let blocking calls block, they only hold up their own client"
@@ -168,6 +167,13 @@ def _arity(function: Callable[..., Any], event: str) -> tuple[int, int | None]:
     return fewest, None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
 
 
+def _is_async(function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+    return any(is_kind(each) for is_kind in kinds for each in (function, type(function).__call__))
+
+
 def _name(function: object) -> str:
     return str(getattr(function, "__qualname__", repr(function)))
 
@@ -206,8 +212,15 @@ class HandlerTable:
             )
         events[event] = handler
 
+    def open(self, namespace: str) -> None:
+        """Let clients join a namespace that has no handlers."""
+        self._handlers.setdefault(namespace, {})
+
     def find(self, event: str, namespace: str, arguments: tuple[Any, ...]) -> tuple[Handler, tuple[Any, ...]] | None:
         """Look the handler of an event up, with the arguments to call it with; the most exact registration wins."""
+        exact = self._handlers.get(namespace)
+        if exact is not None and event in exact:
+            return exact[event], arguments
         for place, before_namespace in ((namespace, ()), (ANY, (namespace,))):
             events = self._handlers.get(place)
             if events is None:
@@ -248,7 +261,10 @@ Answers = tuple[type[Exception], ...]
 
 
 def run(
-    function: Callable[..., Any], arguments: tuple[Any, ...], origin: Origin, answers: Answers = (EventError,)
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    origin: Callable[[], Origin],
+    answers: Answers = (EventError,),
 ) -> Any:
     """
     Call a handler, once, and leave nothing of it behind.
@@ -259,7 +275,7 @@ def run(
     Args:
         function: The handler.
         arguments: Its positional arguments.
-        origin: Where the event came from.
+        origin: Tells where the event came from, if it has to be told.
         answers: Errors that are an answer to the client and not a failure; they are raised to the caller.
 
     Raises:
@@ -268,6 +284,7 @@ def run(
 
     Source: pitfalls 6, 8 and 12.
     """
+    opened = _opened
     try:
         return contextvars.Context().run(function, *arguments)
     except answers:
@@ -275,10 +292,23 @@ def run(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        report(origin, error)
+        report(origin(), error)
         raise HandlerFailedError from error
     finally:
-        give_back_connections()
+        if _opened != opened:
+            give_back_connections()
+
+
+_opened = 0
+"""How often a database connection was opened in this process; where it did not change, there is none to give back."""
+
+
+def _count(**kwargs: Any) -> None:
+    global _opened
+    _opened += 1
+
+
+connection_created.connect(_count, dispatch_uid="dtws_sio.dispatch")
 
 
 def report(origin: Origin, error: BaseException) -> None:
@@ -294,37 +324,3 @@ def give_back_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
-
-
-class Mailbox:
-    """
-    The events of one client in one namespace that wait for their turn: one runs, the others keep their order.
-
-    A turn is one event; the next one then goes behind those of others that wait for the pool.
-    """
-
-    __slots__ = ("_busy", "_jobs", "_lock", "_pool")
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._jobs: deque[Callable[[], object]] = deque()
-        self._busy = False
-        self._lock = threading.Lock()
-
-    def put(self, job: Callable[[], object]) -> bool:
-        """Have a job run after those before it; True if it has to wait for one."""
-        with self._lock:
-            self._jobs.append(job)
-            was_busy, self._busy = self._busy, True
-        if not was_busy:
-            self._pool.submit(self._turn)
-        return was_busy
-
-    def _turn(self) -> Callable[[], object] | None:
-        try:
-            self._jobs.popleft()()
-        except Exception:
-            logger.exception("an event could not be handled")
-        with self._lock:
-            self._busy = bool(self._jobs)
-            return self._turn if self._busy else None

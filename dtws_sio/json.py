@@ -38,19 +38,23 @@ def dumps(value: Any, default: Callable[[Any], Any] = encode_django_type, **_: A
 
     Raises:
         TypeError: If an object is of a type that has no JSON form.
-        ValueError: If a number is not finite and orjson could not write the rest either, or a structure is circular.
+        ValueError: If it nests too deeply or is circular, or a number is not finite and orjson could not write the
+            rest either.
     """
     try:
         return orjson.dumps(value, default, _OPTIONS).decode()
     except TypeError as error:
         if error.__cause__ is not None:
             raise error.__cause__ from None
-        return json.dumps(value, default=default, separators=(",", ":"), allow_nan=False)
+        try:
+            return json.dumps(value, default=default, separators=(",", ":"), allow_nan=False)
+        except RecursionError as too_deep:
+            raise ValueError("the data nests too deeply") from too_deep
 
 
 def loads(text: str | bytes, **_: Any) -> Any:
     """
-    Read JSON text.
+    Read JSON text; whole numbers beyond 64 bits become floats, as in JavaScript.
 
     Raises:
         ValueError: If it is not JSON, nests too deeply, or holds a number of more than `LONGEST_NUMBER` digits.

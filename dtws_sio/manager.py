@@ -4,24 +4,37 @@ Who is connected where, and how an emit finds them.
 `Manager` serves one process. `RedisManager` joins processes through a message queue, and `Publisher` is its half for
 processes that serve nobody. Clients are told the same, in the same order, whichever way an emit came, because all emits
 to this process's clients end in `Manager.emit`.
+
+A room is a plain set of the clients that were accepted and are still here; a broadcast walks through it and hands each
+the same encoded packet.
 """
 
 from __future__ import annotations
 
+import contextvars
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import socketio
-from engineio import packet as engine_packet
 
 from dtws_sio import json
+from dtws_sio.engine import Outgoing
 from dtws_sio.exceptions import EmitError, MissingDependencyError, NotServingError
-from dtws_sio.packet import EVENT, Packet
+from dtws_sio.packet import EVENT, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from dtws_sio.client import Client
     from dtws_sio.conf import Settings
+
+connecting: contextvars.ContextVar[str | None] = contextvars.ContextVar("dtws_sio_connecting", default=None)
+"""The client whose connect handler runs in this context."""
+
+_volatile: contextvars.ContextVar[bool] = contextvars.ContextVar("dtws_sio_volatile", default=False)
+"""Whether the emit in this context may be dropped for a client that is behind."""
+
+_NOBODY: Final[frozenset[Any]] = frozenset()
 
 
 def for_server(settings: Settings) -> Manager:
@@ -53,15 +66,125 @@ def _queue_options(settings: Settings) -> dict[str, Any]:
     return {"url": settings.message_queue, "channel": settings.message_channel}
 
 
-def frames(packet: Packet) -> list[engine_packet.Packet]:
-    """Wrap a packet, and its attachments, once for all that will receive it."""
-    encoded = packet.encode()
-    parts = encoded if isinstance(encoded, list) else [encoded]
-    return [engine_packet.Packet(engine_packet.MESSAGE, part) for part in parts]
+def outgoing(kind: int, namespace: str, data: Any, id: int | None = None, key: Any = None) -> Outgoing:
+    """Encode a packet, with its attachments, once for all that will receive it."""
+    return Outgoing(*encode(kind, namespace, data, id, prefix="4"), key=key)
 
 
 class Manager(socketio.Manager):  # type: ignore[misc]
     """The clients and rooms of one process."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._clients: dict[str, Client] = {}
+        self._members: dict[tuple[str, Any], set[Client]] = {}
+
+    # Clients, as the server's `Clients` sees them
+
+    def register(self, client: Client) -> None:
+        """Know a client, whose connect handler is still to run: it may enter rooms, and is in none yet."""
+        self._clients[client.sid] = client
+
+    def accept(self, client: Client) -> None:
+        """Let broadcasts reach a client."""
+        for room in (None, *client.rooms):
+            self._members.setdefault((client.namespace, room), set()).add(client)
+
+    def withdraw(self, client: Client) -> None:
+        """Let no broadcast reach a client any more; it can still be looked up, until `forget`."""
+        for room in (None, *client.rooms):
+            self._drop(client, room)
+
+    def forget(self, client: Client) -> None:
+        """Know a client no longer."""
+        self._clients.pop(client.sid, None)
+        self.callbacks.pop(client.sid, None)
+
+    def _drop(self, client: Client, room: Any) -> None:
+        members = self._members.get((client.namespace, room))
+        if members is not None:
+            members.discard(client)
+            if not members:
+                del self._members[client.namespace, room]
+
+    def find(self, sid: str, namespace: str) -> Client | None:
+        """Give a client of this process, from its CONNECT until its disconnect handler has ended."""
+        client = self._clients.get(sid)
+        return client if client is not None and client.namespace == namespace else None
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        """Tell whether a client was accepted and is still here."""
+        client = self.find(sid, namespace)
+        return client is not None and client.is_here
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Tell whether a client's connect handler still runs."""
+        client = self.find(sid, namespace)
+        return client is not None and not client.accepted and client.left is None
+
+    # Rooms
+
+    def enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        """
+        Put a client of this process into a room.
+
+        Raises:
+            ValueError: If there is no such client, or the room is the private one of another.
+        """
+        client = self.find(sid, namespace)
+        if client is None:
+            raise ValueError(f"the client {sid!r} is not connected to the namespace {namespace!r}")
+        if room == sid:
+            return
+        if isinstance(room, str) and self.find(room, namespace) is not None:
+            raise ValueError(f"the room {room!r} is the private room of a client")
+        client.rooms.add(room)
+        if client.is_here:
+            self._members.setdefault((namespace, room), set()).add(client)
+
+    def leave_room(self, sid: str, namespace: str, room: Any) -> None:
+        """Take a client of this process out of a room; one that is not in it is no error."""
+        client = self.find(sid, namespace)
+        if client is not None:
+            client.rooms.discard(room)
+            self._drop(client, room)
+
+    def close_room(self, room: Any, namespace: str) -> None:
+        """
+        Take everybody out of a room.
+
+        Raises:
+            ValueError: If the room is the private one of a client.
+        """
+        if isinstance(room, str) and self.find(room, namespace) is not None:
+            raise ValueError(f"the room {room!r} is the private room of a client")
+        for client in self._members.pop((namespace, room), _NOBODY):
+            client.rooms.discard(room)
+
+    def get_rooms(self, sid: str, namespace: str) -> list[Any]:
+        """Give the rooms that a client is in, its private one among them."""
+        client = self.find(sid, namespace)
+        return [] if client is None else [sid, *client.rooms]
+
+    def get_namespaces(self) -> list[str]:
+        """Give the namespaces that somebody is in."""
+        return [namespace for namespace, room in self._members if room is None]
+
+    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
+        """Give the clients of a room as (sid, session id); those still in their connect handler are in no room yet."""
+        for client in self._recipients(namespace, room):
+            if client.is_here:
+                yield client.sid, client.eio_sid
+
+    def eio_sid_from_sid(self, sid: str, namespace: str) -> str | None:
+        """Give the session that carries a client."""
+        client = self.find(sid, namespace)
+        return None if client is None else client.eio_sid
+
+    def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Do nothing: a client of this process is taken out by the server."""
+
+    # Emitting
 
     def emit(
         self,
@@ -72,7 +195,8 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         skip_sid: Any = None,
         callback: Callable[..., Any] | None = None,
         to: Any = None,
-        **kwargs: Any,
+        volatile: bool = False,
+        ignore_queue: bool = False,
     ) -> None:
         """
         Send an event to the clients of this process that are in a room.
@@ -80,23 +204,38 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         The packet is encoded once, also when nobody is there, so that data which cannot be sent is always told. Only an
         emit with a callback needs a packet for each client, with an acknowledgement id of its own.
         """
-        room = to or room
-        packet = Packet(EVENT, [event, *_arguments(data)], namespace)
-        shared = frames(packet)
-        skipped = skip_sid if isinstance(skip_sid, (list, tuple, set)) else (skip_sid,)
-        for sid, _ in super().get_participants(namespace, room):
-            if sid in skipped:
-                continue
-            if callback is not None:
-                packet.id = self._generate_ack_id(sid, callback)
-            packets = shared if callback is None else frames(packet)
-            self.server.clients.deliver(sid, packets, is_direct=sid == room)
+        payload = [event, *data] if isinstance(data, tuple) else [event] if data is None else [event, data]
+        shared = outgoing(EVENT, namespace, payload, key=(namespace, event))
+        volatile = volatile or _volatile.get()
+        recipients = self._recipients(namespace, to or room)
+        if skip_sid is not None:
+            skipped = skip_sid if isinstance(skip_sid, (list, tuple, set)) else (skip_sid,)
+            recipients = [client for client in recipients if client.sid not in skipped]
+        if callback is None:
+            for client in recipients:
+                client.send(shared, volatile)
+        else:
+            for client in recipients:
+                number = self._generate_ack_id(client.sid, callback)
+                client.send(outgoing(EVENT, namespace, payload, number), volatile)
 
-    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """Give the clients of a room as (sid, session id); those still in their connect handler are in no room yet."""
-        for sid, eio_sid in super().get_participants(namespace, room):
-            if not self.is_pre_connected(sid, namespace):
-                yield sid, eio_sid
+    def _recipients(self, namespace: str, room: Any) -> Iterable[Client]:
+        """
+        Give everyone whom an emit is for, each once.
+
+        A client whose connect handler still runs gets what is addressed to it alone, and what its own handler emits to
+        its rooms; `Client.send` holds it back until the client was told that it is connected (wire rules C1 and C4).
+        """
+        if type(room) is str and (client := self._clients.get(room)) is not None:
+            return (client,) if client.namespace == namespace else ()
+        rooms = room if isinstance(room, (list, tuple, set)) else (room,)
+        found = [self._members.get((namespace, each), _NOBODY) for each in rooms]
+        found += [{client} for each in rooms if isinstance(each, str) and (client := self.find(each, namespace))]
+        newcomer = self._clients.get(connecting.get() or "")
+        if newcomer is not None and newcomer.is_joining(namespace, rooms):
+            found.append({newcomer})
+        # A copy: one that is closed for its backlog leaves the set meanwhile.
+        return tuple(found[0]) if len(found) == 1 else tuple(set().union(*found))
 
     def trigger_callback(self, sid: str, id: int | None, data: list[Any]) -> None:
         """Hand an acknowledgement to the callback that waits for it; one that nobody waits for is ignored."""
@@ -112,44 +251,30 @@ def _arguments(data: Any) -> list[Any]:
     return [] if data is None else [data]
 
 
-class RedisManager(socketio.RedisManager, Manager):  # type: ignore[misc]
-    """The clients of this process, joined with those of others through Redis."""
-
-
-class Publisher(socketio.RedisManager):  # type: ignore[misc]
-    """What a process that serves nobody says to those that do."""
+class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
+    """python-socketio's manager for Redis, which logs that it gave up where this one raises."""
 
     connected: bool
 
-    def emit(self, event: str, data: Any, *args: Any, callback: Any = None, **kwargs: Any) -> None:
-        """Publish an event. There is nobody here to hand an acknowledgement to, so a callback is refused."""
-        if callback is not None:
-            raise NotServingError(
-                f"emit({event!r}, callback=...) needs a process that serves clients; leave the callback out, or emit "
-                "where the clients are served"
-            )
-        json.dumps(_arguments(data), _accept_bytes)
-        super().emit(event, data, *args, **kwargs)
-
-    def can_disconnect(self, sid: str, namespace: str) -> bool:
-        """Tell the processes that serve; none of the clients is here."""
-        self.disconnect(sid, namespace)
-        return False
-
-    def _handle_emit(self, message: dict[str, Any]) -> None:
-        """Do nothing here: this host has no clients."""
-
-    _handle_disconnect = _handle_close_room = _handle_emit
+    def emit(self, event: str, data: Any, *args: Any, volatile: bool = False, **kwargs: Any) -> None:
+        """Emit to the clients of all processes. Upstream finds bytes in lists and dicts only: tuples become them."""
+        arguments = tuple(map(_without_tuples, _arguments(data)))
+        token = _volatile.set(volatile)  # it has no place for the mark
+        try:
+            super().emit(event, arguments, *args, **kwargs)
+        finally:
+            _volatile.reset(token)
 
     def _publish(self, data: dict[str, Any]) -> None:
         """
-        Publish, or raise: python-socketio only logs that it gave up, and the emit would be lost without a word.
+        Publish, or raise: an emit must not be lost without a word. A connection that went stale is replaced once.
 
-        A connection that went stale is replaced once.
+        Raises:
+            EmitError: If the message queue cannot be reached.
         """
         from redis.exceptions import RedisError
 
-        text = json.dumps(data)
+        text = json.dumps({**data, "volatile": True} if _volatile.get() else data)
         for attempt in (1, 2):
             try:
                 if not self.connected:
@@ -165,8 +290,44 @@ class Publisher(socketio.RedisManager):  # type: ignore[misc]
                     ) from error
 
 
-def _accept_bytes(value: Any) -> Any:
-    return None if isinstance(value, (bytes, bytearray)) else json.encode_django_type(value)
+class RedisManager(_LoudRedisManager, Manager):
+    """The clients of this process, joined with those of others through Redis."""
+
+    def _handle_emit(self, message: dict[str, Any]) -> None:
+        token = _volatile.set(_volatile.get() or bool(message.get("volatile")))
+        try:
+            super()._handle_emit(message)
+        finally:
+            _volatile.reset(token)
+
+
+class Publisher(_LoudRedisManager):
+    """What a process that serves nobody says to those that do."""
+
+    def emit(self, event: str, data: Any, *args: Any, callback: Any = None, **kwargs: Any) -> None:
+        """Publish an event. There is nobody here to hand an acknowledgement to, so a callback is refused."""
+        if callback is not None:
+            raise NotServingError(
+                f"emit({event!r}, callback=...) needs a process that serves clients; leave the callback out, or emit "
+                "where the clients are served"
+            )
+        super().emit(event, data, *args, **kwargs)
+
+    def can_disconnect(self, sid: str, namespace: str) -> bool:
+        """Tell the processes that serve; none of the clients is here."""
+        self.disconnect(sid, namespace)
+        return False
+
+    def _handle_emit(self, message: dict[str, Any]) -> None:
+        """Do nothing here: this host has no clients."""
+
+    _handle_disconnect = _handle_close_room = _handle_emit
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_without_tuples(each) for each in value]
+    return {key: _without_tuples(each) for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _without_password(url: str) -> str:

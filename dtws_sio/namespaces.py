@@ -56,6 +56,7 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
         ignore_queue: bool = False,
         *,
         on_commit: bool = False,
+        volatile: bool = False,
     ) -> None:
         """Emit to clients of this namespace; as `Server.emit`."""
         self.server.emit(
@@ -68,4 +69,5 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
             callback=callback,
             ignore_queue=ignore_queue,
             on_commit=on_commit,
+            volatile=volatile,
         )

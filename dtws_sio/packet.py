@@ -4,7 +4,7 @@ Socket.IO packets (protocol version 5) as text and bytes.
     <type>[<number of attachments>-][<namespace>,][<acknowledgement id>][<JSON payload>]
 
 `Packet` reads strictly: whatever the reference parser refuses raises `ProtocolError`, and the server closes that
-connection. Writing takes one pass over the data, in which bytes are put aside as attachments.
+connection. Writing puts bytes anywhere in the data aside as attachments.
 
 Source: wire rules P1 to P4; https://socket.io/docs/v4/socket-io-protocol/
 """
@@ -41,7 +41,7 @@ RESERVED_EVENTS: Final = frozenset(
 """Event names that no packet may carry, in either direction: they belong to the life of a connection."""
 
 MOST_ATTACHMENTS: Final = 10
-"""Binary attachments of one packet that are accepted, as in the reference server."""
+"""Binary attachments of one packet, as in the reference server and client; with more they close the connection."""
 
 _HEAD: Final = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]{1,15})?")
 """Fifteen digits of an acknowledgement id are more than a client can count to, and fit a JavaScript number."""
@@ -55,7 +55,8 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]
     One Socket.IO packet.
 
     `packet_type` is the kind of the content: EVENT or ACK also for those with attachments, whose number is
-    `attachment_count`. `data` is the payload: a list for events and acknowledgements.
+    `attachment_count`. `data` is the payload: a list for events and acknowledgements. `size` is how many characters and
+    bytes arrived.
 
     Args:
         packet_type: One of the constants of this module.
@@ -85,29 +86,18 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]
         self.id = id
         self.attachment_count = 0
         self.attachments: list[bytes] = []
+        self.size = 0
         if encoded_packet is not None:
             self.decode(encoded_packet)
 
     def encode(self) -> str | list[str | bytes]:
         """Write the packet: text alone, or text followed by its attachments."""
-        attachments: list[str | bytes] = []
-
-        def put_aside(value: Any) -> Any:
-            # Where orjson gives up half-way this runs twice; the numbers go on, so that the text is right all the same.
-            if isinstance(value, (bytes, bytearray, memoryview)):
-                attachments.append(bytes(value))
-                return {"_placeholder": True, "num": len(attachments) - 1}
-            return json.encode_django_type(value)
-
-        payload = "" if self.data is None else json.dumps(self.data, put_aside)
-        address = "" if self.namespace in (None, "/") else f"{self.namespace},"
-        number = "" if self.id is None else str(self.id)
-        if not attachments:
-            return f"{self.packet_type}{address}{number}{payload}"
-        return [f"{_BINARY[self.packet_type]}{len(attachments)}-{address}{number}{payload}", *attachments]
+        parts = encode(self.packet_type, self.namespace, self.data, self.id)
+        return list(parts) if len(parts) > 1 else str(parts[0])
 
     def decode(self, encoded_packet: str) -> int:
         """Read the packet from text; the attachments follow through `add_attachment`."""
+        self.size = len(encoded_packet)
         head = _HEAD.match(encoded_packet)
         if head is None:
             raise ProtocolError(f"unknown packet type {encoded_packet[:1]!r}")
@@ -144,6 +134,7 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]
             ProtocolError: If a placeholder names an attachment that does not exist.
         """
         self.attachments.append(attachment)
+        self.size += len(attachment)
         if len(self.attachments) < self.attachment_count:
             return False
         try:
@@ -165,11 +156,77 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]
         return self.attachments[number]
 
 
+def encode(
+    kind: int, namespace: str | None, data: Any, id: int | None = None, prefix: str = ""
+) -> tuple[str | bytes, ...]:
+    """
+    Write a packet.
+
+    Args:
+        kind: The packet's type, without regard to attachments.
+        namespace: The path.
+        data: The payload; None is none.
+        id: The acknowledgement id.
+        prefix: What the text begins with, for the transport.
+
+    Returns:
+        The text, followed by the attachments that were found in the data.
+
+    Raises:
+        TypeError: If something in the data has no JSON form.
+    """
+    attachments: tuple[bytes, ...] = ()
+    try:
+        payload = "" if data is None else json.dumps(data)
+    except TypeError:  # bytes have no form in JSON
+        payload, attachments = _with_placeholders(data)
+    address = "" if namespace is None or namespace == "/" else f"{namespace},"
+    number = "" if id is None else id
+    if not attachments:
+        return (f"{prefix}{kind}{address}{number}{payload}",)
+    return (f"{prefix}{_BINARY[kind]}{len(attachments)}-{address}{number}{payload}", *attachments)
+
+
+def _with_placeholders(data: Any) -> tuple[str, tuple[bytes, ...]]:
+    attachments: list[bytes] = []
+
+    def put_aside(value: Any) -> Any:
+        # Where orjson gives up half-way this runs twice; the numbers go on, so that the text is right all the same.
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            attachments.append(bytes(value))
+            return {"_placeholder": True, "num": len(attachments) - 1}
+        return json.encode_django_type(value)
+
+    text = json.dumps(data, put_aside)
+    if len(attachments) > MOST_ATTACHMENTS:
+        raise ValueError(
+            f"it holds {len(attachments)} times bytes, and clients take {MOST_ATTACHMENTS} at most; join them"
+        )
+    return text, tuple(attachments)
+
+
+def read_event(payload: str) -> list[Any]:
+    """
+    Read the payload of an event: its name, and its arguments.
+
+    Raises:
+        ProtocolError: If it is not JSON, has no name, or one that is reserved.
+    """
+    try:
+        data = json.loads(payload)
+    except ValueError as error:
+        raise ProtocolError("the payload is not JSON") from error
+    if not _is_event(data, ""):
+        raise ProtocolError("an event without a name, or with a reserved one")
+    return data  # type: ignore[no-any-return]
+
+
 def _is_event(data: Any, text: str) -> bool:
     """A number is a name too, as in the reference parser: `socket.emit(1)` sends one."""
-    if not isinstance(data, list) or not data:
+    if type(data) is not list or not data:
         return False
-    return type(data[0]) is int or (isinstance(data[0], str) and data[0] not in RESERVED_EVENTS)
+    name = data[0]
+    return (type(name) is str and name not in RESERVED_EVENTS) or type(name) is int
 
 
 _ALLOWED: Final[dict[int, Callable[[Any, str], bool]]] = {

@@ -11,13 +11,13 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import socketio
 from django.db import transaction
 
 from dtws_sio import conf, dispatch, engine, manager, origins, runtime
-from dtws_sio.clients import LEFT_NAMESPACE, Client, Clients
+from dtws_sio.clients import LEFT_NAMESPACE, Clients
 from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
 from dtws_sio.exceptions import (
     DuplicateNamespaceError,
@@ -28,6 +28,10 @@ from dtws_sio.exceptions import (
     NotServingError,
 )
 from dtws_sio.packet import RESERVED_EVENTS, Packet
+from dtws_sio.pool import make_pool
+
+if TYPE_CHECKING:
+    from dtws_sio.client import Client
 
 logger = logging.getLogger("dtws_sio.server")
 
@@ -48,7 +52,7 @@ class Server(socketio.Server):  # type: ignore[misc]
     Everything that `socketio.Server` documents keeps its meaning. What is different is named at each method.
     """
 
-    class reason(engine.Server.reason):  # noqa: N801  upstream's name
+    class reason(engine.StockServer.reason):  # noqa: N801  upstream's name
         """Why a client left; what `on_disconnect(sid, reason)` gets."""
 
         CLIENT_DISCONNECT = LEFT_NAMESPACE
@@ -90,6 +94,9 @@ class Server(socketio.Server):  # type: ignore[misc]
 
         Source: rows D-22, D-60 to D-64.
         """
+
+        if not isinstance(event, str):
+            raise EventNameError(f"an event name is a string, not {event!r}; write @sio.on('name') or @sio.event")
 
         def register(function: F) -> F:
             self.table.add(event, function, namespace_path(namespace))
@@ -143,6 +150,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             raise DuplicateNamespaceError(
                 f"the path {path!r} already has a namespace, {type(self._namespaces[path]).__qualname__}"
             )
+        self.table.open(path)
         for event, method in _methods(namespace_handler):
             self.table.add(event, method, path)
         self._namespaces[path] = namespace_handler
@@ -178,9 +186,11 @@ class Server(socketio.Server):  # type: ignore[misc]
                 max_http_buffer_size=settings.max_payload,
                 cors_allowed_origins=origins.checker(settings.allowed_origins),
                 compression=settings.compression,
-                **{"http_compression": False, **settings.server},
+                max_backlog=settings.max_backlog,
+                backlog_policy=settings.backlog_policy,
+                **settings.server,
             )
-            self._pool = runtime.Pool(settings.handler_pool)
+            self._pool = make_pool(settings.handler_pool)
             self.clients = Clients(
                 table=self.table,
                 engine=self.eio,
@@ -188,7 +198,12 @@ class Server(socketio.Server):  # type: ignore[misc]
                 pool=self._pool,
                 open_namespaces=self.namespaces,
                 ack_errors=settings.ack_errors,
+                connect_timeout=settings.connect_timeout,
+                mailbox_bytes=settings.max_payload,
             )
+            self.eio.receiver = self.clients
+            self.manager.initialize()
+            self.manager_initialized = True
             self.serving = True
             self.stopped = False
 
@@ -212,8 +227,9 @@ class Server(socketio.Server):  # type: ignore[misc]
         self.serving = False
         return ended
 
-    def _engineio_server_class(self) -> type[engine.Server]:
-        return engine.Server
+    def _engineio_server_class(self) -> type[engine.Server | engine.StockServer]:
+        settings = conf.settings()
+        return engine.Server if (settings.engine, settings.runtime) == ("own", "eventlet") else engine.StockServer
 
     # Emitting
 
@@ -229,6 +245,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         ignore_queue: bool = False,
         *,
         on_commit: bool = False,
+        volatile: bool = False,
     ) -> None:
         """
         Send an event to one client, a room, or every client of a namespace, in this process and all that share its
@@ -245,6 +262,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             namespace: The path, "/" by default.
             callback: Called with the acknowledgement of the client.
             ignore_queue: Emit to the clients of this process only.
+            volatile: Drop it for a client that is behind, rather than let it wait.
             on_commit: Wait for the database transaction to be committed; if it is rolled back, nothing is sent.
 
         Raises:
@@ -254,21 +272,24 @@ class Server(socketio.Server):  # type: ignore[misc]
 
         Source: rows D-26 to D-30, D-63.
         """
-        _check_event_name(event)
-        send = partial(
-            self.manager.emit,
-            event,
-            data,
-            namespace_path(namespace),
-            room=to or room,
-            skip_sid=skip_sid,
-            callback=callback,
-            ignore_queue=ignore_queue,
-        )
+        if type(event) is not str or event in RESERVED_EVENTS:
+            _check_event_name(event)
+        path = "/" if namespace is None else namespace_path(namespace)
         if on_commit:
-            transaction.on_commit(partial(_send_or_tell, send, event))
-        else:
-            _send_or_tell(send, event)
+            transaction.on_commit(
+                partial(self.emit, event, data, to, room, skip_sid, path, callback, ignore_queue, volatile=volatile)
+            )
+            return
+        if self.serving and not self.eio.thread.is_current():
+            send = partial(self.emit, event, data, to, room, skip_sid, path, callback, ignore_queue, volatile=volatile)
+            self.eio.thread.run(send)
+            return
+        try:
+            self.manager.emit(
+                event, data, path, to or room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile
+            )
+        except (TypeError, ValueError) as error:
+            raise EmitError(f"the data of the event {event!r} cannot be sent: {error}") from error
 
     def warn(self, sid: str, message: str, namespace: str | None = None) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
@@ -290,10 +311,13 @@ class Server(socketio.Server):  # type: ignore[misc]
     # Each client's own things
 
     def _client(self, sid: str, namespace: str | None) -> Client:
-        client = self.clients.get(sid)
-        if client is None or client.namespace != namespace_path(namespace):
+        client = self._local(sid, namespace_path(namespace))
+        if client is None:
             raise KeyError(f"no client {sid!r} in the namespace {namespace_path(namespace)!r} of this process")
         return client
+
+    def _local(self, sid: str, path: str) -> Client | None:
+        return self.manager.find(sid, path) if self.serving else None
 
     def get_session(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
         """
@@ -318,22 +342,20 @@ class Server(socketio.Server):  # type: ignore[misc]
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""
         path = namespace_path(namespace)
-        client = self.clients.get(sid) if self.serving else None
+        client = self._local(sid, path)
         if client is not None:
             self.clients.disconnect(client, self.reason.SERVER_DISCONNECT)
         elif not ignore_queue:
             self.manager.disconnect(sid, path)
 
     def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        super()._handle_eio_connect(eio_sid, environ)
-        self.clients.open(eio_sid, environ)
+        self.clients.opened(eio_sid, environ)
 
     def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        self.clients.receive(eio_sid, data)
+        self.clients.received(eio_sid, data)
 
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        self.environ.pop(eio_sid, None)
-        self.clients.close(eio_sid, reason)
+        self.clients.closed(eio_sid, reason)
 
 
 def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any]]]:
@@ -347,13 +369,6 @@ def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any
 def _check_event_name(event: object) -> None:
     if not isinstance(event, str) or event in RESERVED_EVENTS:
         raise EventNameError(f"the event name {event!r} cannot be sent; it should be a string that is not reserved")
-
-
-def _send_or_tell(send: Callable[[], None], event: str) -> None:
-    try:
-        send()
-    except (TypeError, ValueError) as error:
-        raise EmitError(f"the data of the event {event!r} cannot be sent: {error}") from error
 
 
 sio: Final = Server()

@@ -81,16 +81,16 @@ def about_socket(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     """Tell about the connection as the application sees it."""
     connection = environ["eventlet.input"].get_socket()
     facts = {
-        "same": connection is environ["gunicorn.socket"],
+        "same": connection.fileno() == environ["gunicorn.socket"].fileno(),
         "nodelay": bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)),
         "timeout": connection.gettimeout(),
-        "class": type(connection).__name__,
+        "class": type(environ["gunicorn.socket"]).__name__,
     }
     start_response("200 OK", [])
     return [repr(facts).encode()]
 
 
-@websocket.WebSocketWSGI
+@websocket.WebSocketWSGI  # type: ignore[untyped-decorator]
 def echo(session: websocket.WebSocket) -> None:
     """Send everything back until the client goes away."""
     while (message := session.wait()) is not None:

@@ -84,7 +84,8 @@ def serve(
         AssertionError: If it does not become ready.
     """
     port = ready_port or (urlsplit(ready_url).port if ready_url else 0)
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environ = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **(env or {})}
     with tempfile.TemporaryDirectory(prefix="dtws_sio-server-") as folder:
         log_path = Path(folder, "log")
         with log_path.open("wb") as log:

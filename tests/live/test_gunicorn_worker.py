@@ -52,8 +52,13 @@ def no_control_socket() -> list[str]:
 @contextmanager
 def gunicorn(*options: str, **further: Any) -> Iterator[Server]:
     port = free_port()
-    with serve(command(port, *options), ready_port=port, cwd=Path(__file__).parent, **further) as server:
+    with serve(command(port, *options), cwd=Path(__file__).parent, **{**ready(port, options), **further}) as server:
         yield server
+
+
+def ready(port: int, options: tuple[str, ...]) -> dict[str, Any]:
+    """Tell when the worker serves: the port alone is open as soon as the arbiter listens."""
+    return {"ready_port": port} if "--certfile" in options else {"ready_url": f"http://127.0.0.1:{port}/"}
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +252,17 @@ def test_a_file_is_sent_whole_over_tls(tls_server: Server, certificate: tuple[Pa
     assert get_over_tls(tls_server, certificate, f"/file?path={big_file}") == big_file.read_bytes()
 
 
+def test_a_websocket_works_over_tls(tls_server: Server, certificate: tuple[Path, Path]) -> None:
+    options = {"ca_certs": str(certificate[1])}
+    url = f"wss://127.0.0.1:{tls_server.port}/echo?tls"
+    session = websocket.create_connection(url, timeout=10, sslopt=options)
+    for message in ["hello", "x" * 1_000_000]:
+        session.send(message)
+        assert session.recv() == message
+    session.close()
+    assert '"GET /echo?tls HTTP/1.1" 101 - ' in tls_server.wait_for_log("GET /echo?tls")
+
+
 def test_clients_that_do_not_speak_tls_harm_nobody(tls_server: Server, certificate: tuple[Path, Path]) -> None:
     with ExitStack() as silent:
         for _ in range(10):
@@ -291,6 +307,16 @@ def test_settings_that_would_break_are_refused(option: str, reason: str) -> None
     assert "Booting worker" not in log
 
 
+def test_a_bad_certificate_stops_gunicorn(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text("no certificate")
+    with serve(
+        command(free_port(), "--certfile", str(bad), "--keyfile", str(bad)), cwd=Path(__file__).parent
+    ) as server:
+        assert server.wait_for_exit() == 3
+        assert "Worker failed to boot" in server.log()
+
+
 # ---- trouble
 
 
@@ -319,7 +345,7 @@ def test_a_worker_that_was_killed_is_replaced() -> None:
 
 
 def test_a_worker_is_replaced_after_max_requests() -> None:
-    with gunicorn("--max-requests", "3") as server:
+    with gunicorn("--max-requests", "4") as server:
         pids = {worker_pid(server) for _ in range(3)}
         assert len(pids) == 1
         eventually(lambda: server.log().count("Booting worker") == 2, "a new worker")
@@ -434,3 +460,71 @@ def test_a_unix_socket_is_served(tmp_path: Path) -> None:
             sock.connect(str(path))
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
             assert read_to_end(sock).startswith(b"HTTP/1.0 200 OK")
+
+
+# ---- Django and Socket.IO
+
+
+@contextmanager
+def django(*options: str) -> Iterator[Server]:
+    port = free_port()
+    argv = command(port, "--keep-alive", "60", *options, application="gunicorn_django:application")
+    with serve(argv, ready_url=f"http://127.0.0.1:{port}/", cwd=Path(__file__).parent) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def django_server() -> Iterator[Server]:
+    with django() as running:
+        yield running
+
+
+@contextmanager
+def client(server: Server, *transports: str) -> Iterator[Any]:
+    socketio = pytest.importorskip("socketio")
+    simple = socketio.SimpleClient()
+    simple.connect(server.url, transports=list(transports), wait_timeout=10)
+    try:
+        yield simple
+    finally:
+        simple.disconnect()
+
+
+TRANSPORTS = [("polling",), ("websocket",), ("polling", "websocket")]
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
+def test_clients_are_served_beside_django(django_server: Server, transports: tuple[str, ...]) -> None:
+    with client(django_server, *transports) as connected:
+        eventually(lambda: connected.transport == transports[-1], f"the transport {transports[-1]}")
+        assert connected.call("echo", {"number": 1, "bytes": b"\0\xff"}, timeout=10) == {
+            "number": 1,
+            "bytes": b"\0\xff",
+        }
+        assert get(django_server) == b"a page"
+        assert get(django_server, "/news") == b"sent"
+        assert connected.receive(timeout=10) == ["news", {"text": "from a view"}]
+
+
+def test_a_session_over_websocket_has_one_log_line_at_its_end() -> None:
+    with django() as server:
+        with client(server, "websocket") as connected:
+            assert connected.call("echo", 1, timeout=10) == 1
+            assert "GET /socket.io/" not in server.log()
+        log = server.wait_for_log('HTTP/1.1" 101 - ')
+        assert log.count("GET /socket.io/") == 1
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS, ids="+".join)
+def test_disconnect_handlers_run_when_the_worker_stops(transports: tuple[str, ...]) -> None:
+    with django() as server, client(server, *transports) as connected:
+        eventually(lambda: connected.transport == transports[-1], f"the transport {transports[-1]}")
+        started = time.monotonic()
+        server.process.terminate()
+        assert server.wait_for_exit() == 0
+        assert time.monotonic() - started < 5
+        log = server.log()
+        assert log.count("disconnect handler ran: server disconnect") == 1
+        assert log.count('HTTP/1.1" 101 - ') == transports.count("websocket")
+        assert "Traceback" not in log
+        assert "shutdown error" not in log

@@ -1,0 +1,125 @@
+"""One client in one namespace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dtws_sio import runtime
+from dtws_sio.dispatch import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from dtws_sio.engine import Outgoing
+    from dtws_sio.pool import Mailbox
+
+
+class Client:
+    """
+    One client in one namespace.
+
+    Attributes:
+        sid: Its name.
+        eio_sid: The session that carries it.
+        namespace: The path.
+        environ: The WSGI environ of the handshake.
+        accepted: Whether its connect handler let it in.
+        left: The reason for which it went, or None while it is here.
+        rooms: Those it entered, besides its private one.
+        session: What handlers keep for it.
+    """
+
+    __slots__ = (
+        "_deliver",
+        "_held",
+        "_lock",
+        "accepted",
+        "eio_sid",
+        "environ",
+        "left",
+        "mailbox",
+        "namespace",
+        "rooms",
+        "send",
+        "session",
+        "sid",
+    )
+
+    send: Callable[[Outgoing, bool], None]
+    """
+    Send it packets; the flag says whether they may be dropped if it is behind.
+
+    What its own connect handler emits is held until it was told that it is connected (wire rule C1); one that has left
+    gets nothing.
+    """
+
+    def __init__(
+        self,
+        sid: str,
+        eio_sid: str,
+        namespace: str,
+        environ: dict[str, Any],
+        mailbox: Mailbox,
+        deliver: Callable[[Outgoing, bool], None],
+    ) -> None:
+        self.sid = sid
+        self.eio_sid = eio_sid
+        self.namespace = namespace
+        self.environ = environ
+        self.mailbox = mailbox
+        self.accepted = False
+        self.left: str | None = None
+        self.rooms: set[Any] = set()
+        self.session: dict[str, Any] = {}
+        self.send = self._hold
+        self._deliver = deliver
+        self._held: list[tuple[Outgoing, bool]] = []
+        self._lock = runtime.lock()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was accepted and has not left."""
+        return self.accepted and self.left is None
+
+    def is_joining(self, namespace: str, rooms: Collection[Any]) -> bool:
+        """Whether its connect handler still runs, and it will be in one of these rooms of the namespace."""
+        if self.accepted or self.namespace != namespace:
+            return False
+        return None in rooms or not self.rooms.isdisjoint(rooms)
+
+    def _hold(self, packets: Outgoing, volatile: bool) -> None:
+        with self._lock:
+            if not self.accepted:
+                self._held.append((packets, volatile))
+                return
+        self.send(packets, volatile)
+
+    def accept(self, welcome: Outgoing) -> None:
+        """Tell it that it is connected, and then what was held; also if it is to be sent away at once."""
+        with self._lock:
+            self.accepted = True
+            for packets, volatile in ((welcome, False), *self._held):
+                self._deliver(packets, volatile)
+            self._held.clear()
+            if self.left is None:
+                self.send = self._deliver
+
+    def leave(self, reason: str) -> bool:
+        """Note that it goes; False if it had gone before."""
+        with self._lock:
+            if self.left is not None:
+                return False
+            self.left = reason
+            self.send = _nowhere
+            return True
+
+    def origin(self, event: str) -> Origin:
+        """Say where an event of this client came from."""
+        return Origin(event, self.namespace, self.sid, self.environ)
+
+    def __str__(self) -> str:
+        return f"{self.namespace} {self.sid} ({self.environ.get('REMOTE_ADDR') or 'local'})"
+
+
+def _nowhere(packets: Outgoing, volatile: bool) -> None:
+    """Drop what is sent to a client that has left."""

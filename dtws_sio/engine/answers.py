@@ -1,0 +1,74 @@
+"""Engine.IO over HTTP: what requests bring and how they are answered."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from engineio import json
+
+from dtws_sio.engine.outgoing import SEPARATOR, Outgoing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP response."""
+
+    status: str
+    body: bytes = b""
+    headers: Sequence[tuple[str, str]] = field(default=())
+
+    @classmethod
+    def packets(cls, outbox: list[Outgoing], headers: Sequence[tuple[str, str]] = ()) -> Answer:
+        """Answer a GET with packets."""
+        payload = SEPARATOR.join(outgoing.payload for outgoing in outbox)
+        return cls("200 OK", payload.encode("utf-8", "replace"), (TEXT, *headers))
+
+
+class Refusal(Exception):  # noqa: N818  it is an answer
+    """
+    A request is refused.
+
+    Args:
+        status: The HTTP status.
+        code: The reference server's number for the reason.
+        message: Its words.
+    """
+
+    def __init__(self, status: str, code: int, message: str) -> None:
+        super().__init__(message)
+        body = json.dumps({"code": code, "message": message}).encode()
+        self.answer = Answer(status, body, (("Content-Type", "application/json"),))
+
+
+def read_packets(environ: dict[str, Any], most: int) -> Iterator[str | bytes]:
+    """
+    Read the packets of a POST.
+
+    Args:
+        environ: The request.
+        most: Bytes that it may bring.
+
+    Raises:
+        Refusal: If it brings more (at once, without reading them), or what is no payload.
+
+    Source: wire rules E5 to E7.
+    """
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or (most + 1 if "HTTP_TRANSFER_ENCODING" in environ else 0))
+        if "CONTENT_LENGTH" in environ and not 0 <= length <= most:
+            raise Refusal("413 Payload Too Large", 3, "Payload too large")
+        body = environ["wsgi.input"].read(length)
+        if len(body) > most:
+            raise Refusal("413 Payload Too Large", 3, "Payload too large")
+        for part in body.decode("utf-8").split(SEPARATOR):
+            yield b64decode(part[1:], validate=True) if part[:1] == "b" else part
+    except ValueError as error:
+        raise Refusal("400 Bad Request", 3, "Bad request") from error

@@ -1,0 +1,94 @@
+"""What happens when a client does not take what is sent to it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from eventlet import greenthread, hubs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dtws_sio.engine.outgoing import Outgoing
+    from dtws_sio.engine.session import Session
+
+logger = logging.getLogger("dtws_sio.engine")
+
+POLICIES: Final = ("close", "drop-oldest", "keep-newest")
+"""Close the client; drop its oldest messages; or drop older messages of the same key first, then the oldest."""
+
+
+class Backlog:
+    """
+    The bound on what waits for one client, and the policy when it is reached.
+
+    Only messages with a key may be dropped; acknowledgements and what opens and closes namespaces never are.
+
+    Args:
+        limit: Bytes that may wait for one client. A single message larger than it is allowed if nothing else waits.
+        policy: One of `POLICIES`.
+    """
+
+    def __init__(self, limit: int, policy: str = "close") -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"the backlog policy {policy!r} is none of {', '.join(POLICIES)}")
+        self.limit = limit
+        self.policy = policy
+        self.discarded = 0
+
+    def admits(self, session: Session, outgoing: Outgoing, unsent: int) -> bool:
+        """
+        Decide about packets for a client that is behind; False if they are not to be sent.
+
+        Args:
+            session: The client.
+            outgoing: What comes on top.
+            unsent: Bytes that its connection could not take yet.
+        """
+        excess = unsent + session.waiting + outgoing.size - self.limit
+        if excess <= 0 or not session.outbox:
+            return True
+        if self.policy == "close":
+            self._close(session, excess + self.limit)
+            return False
+        if self.policy == "keep-newest" and outgoing.key is not None:
+            excess -= self._discard(session, [old for old in session.outbox if old.key == outgoing.key])
+        excess -= self._discard(session, _oldest(session.outbox, excess))
+        if excess <= 0 or outgoing.key is None:
+            return True
+        self._tell(session, outgoing)
+        return False
+
+    def _close(self, session: Session, size: int) -> None:
+        _log("closed %s: %d bytes wait for it, and %d may (setting MAX_BACKLOG)", session.sid, size, self.limit)
+        # Not now: whoever emits is walking through the clients of a room.
+        hubs.get_hub().schedule_call_global(0, session.close, "transport error")
+
+    def _discard(self, session: Session, unwanted: list[Outgoing]) -> int:
+        freed = sum(outgoing.size for outgoing in unwanted)
+        session.outbox = [outgoing for outgoing in session.outbox if outgoing not in unwanted]
+        session.waiting -= freed
+        for outgoing in unwanted:
+            self._tell(session, outgoing)
+        return freed
+
+    def _tell(self, session: Session, outgoing: Outgoing) -> None:
+        self.discarded += 1
+        _log("discarded %s, %d bytes for %s, which is behind", outgoing.key, outgoing.size, session.sid)
+
+
+def _oldest(outbox: Iterable[Outgoing], excess: int) -> list[Outgoing]:
+    found = []
+    for outgoing in outbox:
+        if excess <= 0:
+            break
+        if outgoing.key is not None:
+            found.append(outgoing)
+            excess -= outgoing.size
+    return found
+
+
+def _log(message: str, *arguments: object) -> None:
+    """Warn on a greenlet of its own: this may be the hub."""
+    greenthread.spawn_n(logger.warning, message, *arguments)

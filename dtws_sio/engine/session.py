@@ -1,0 +1,215 @@
+"""
+One Engine.IO session: what a client and the server say to each other, whichever transport carries it.
+
+    polling:    GET waits for the outbox, POST brings packets
+    upgrading:  a WebSocket asks with "2probe", is answered "3probe", and says "5"; polling lives on until then
+    websocket:  a `Connection` carries everything
+
+Packets go into `outbox`. The server's cork flushes it once in a turn of the hub: into the WebSocket with one `send`, or
+into the GET that waits. Source: Engine.IO protocol 4; wire rules E5 to E12, H2 and H3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from eventlet.event import Event
+from websockets.frames import CloseCode
+
+from dtws_sio.engine.outgoing import CLOSE, NOOP, PROBE_ANSWER, Outgoing
+
+if TYPE_CHECKING:
+    from dtws_sio.engine.connection import Connection
+    from dtws_sio.engine.server import Server
+
+EARLY_FLUSH: Final = 65536
+"""Bytes in the outbox that do not wait for the end of the hub's turn."""
+
+
+class InvalidPacketError(ValueError):
+    """A client sent a packet that no client may send; its session is closed."""
+
+
+class Session:
+    """
+    One client.
+
+    Args:
+        server: Whose client it is.
+        sid: Its name.
+    """
+
+    __slots__ = (
+        "awaits_pong",
+        "candidate",
+        "closed",
+        "connection",
+        "is_behind",
+        "is_dirty",
+        "outbox",
+        "paused",
+        "pings",
+        "poll",
+        "posting",
+        "server",
+        "session",
+        "sid",
+        "waiting",
+    )
+
+    def __init__(self, server: Server, sid: str) -> None:
+        self.server = server
+        self.sid = sid
+        self.closed = False
+        self.session: dict[str, Any] = {}
+        self.connection: Connection | None = None
+        self.candidate: Connection | None = None
+        self.outbox: list[Outgoing] = []
+        self.waiting = 0
+        self.is_dirty = False
+        self.is_behind = True
+        self.poll: Event | None = None
+        self.posting = False
+        self.paused = False
+        self.pings = 0
+        self.awaits_pong = False
+
+    @property
+    def upgraded(self) -> bool:
+        """Whether a WebSocket carries the session."""
+        return self.connection is not None
+
+    # Out
+
+    def send(self, outgoing: Outgoing, volatile: bool = False) -> None:
+        """Send packets with the next flush; for a client that is behind, the backlog policy decides."""
+        if self.is_behind and not self._has_room(outgoing, volatile):
+            return
+        self.outbox.append(outgoing)
+        self.waiting += outgoing.size
+        if not self.is_dirty:
+            self.is_dirty = True
+            self.server.cork(self)
+        elif self.waiting > EARLY_FLUSH and self.connection is not None:
+            self.flush()
+
+    def _has_room(self, outgoing: Outgoing, volatile: bool) -> bool:
+        if self.closed or volatile:
+            return False
+        unsent = self.connection.unsent if self.connection is not None else 0
+        return self.server.backlog.admits(self, outgoing, unsent)
+
+    def flush(self) -> None:
+        """Hand the outbox to the transport, if that can take it now."""
+        if self.connection is not None:
+            if self.outbox and not self.connection.unsent:
+                outbox, self.outbox = self.outbox, []
+                self.waiting = 0
+                self.connection.write(outbox)
+                self.is_behind = self.connection.unsent > 0
+        elif self.poll is not None and self.outbox and not self.poll.ready():
+            self.poll.send()
+
+    def take(self) -> list[Outgoing]:
+        """Empty the outbox into the answer of a GET."""
+        outbox, self.outbox = self.outbox, []
+        self.waiting = 0
+        return outbox
+
+    def wait(self) -> list[Outgoing]:
+        """Give what the next GET is answered with, waiting until there is something."""
+        if self.candidate is not None:
+            return self.take() or [NOOP]  # an upgrade waits for the client's polling to pause
+        if not self.outbox and not self.closed:
+            self.poll = Event()
+            self.is_behind = False
+            try:
+                self.poll.wait()
+            finally:
+                self.poll = None
+                self.is_behind = self.connection is None
+        return self.take()
+
+    def end_poll(self, last: Outgoing) -> None:
+        """Answer the GET that waits, if one does."""
+        if self.poll is not None and not self.poll.ready():
+            if not self.outbox:
+                self.outbox.append(last)
+            self.poll.send()
+
+    # In
+
+    def receive(self, connection: Connection | None, packet: str | bytes) -> None:
+        """
+        Take in one packet, from a POST or from a WebSocket.
+
+        Raises:
+            InvalidPacketError: If it came in a POST and is invalid; a WebSocket is closed here.
+        """
+        if connection is self.connection:
+            if type(packet) is str and packet[:1] == "4":
+                self.server.receiver.received(self.sid, packet[1:])
+                return
+            try:
+                self._control(packet)
+            except InvalidPacketError:
+                if connection is None:
+                    raise
+                self.close("parse error", CloseCode.PROTOCOL_ERROR)
+        elif connection is not None:
+            self._probe(connection, packet)
+
+    def _control(self, packet: str | bytes) -> None:
+        if isinstance(packet, bytes):
+            self.server.receiver.received(self.sid, packet)
+        elif packet == "3":
+            self.server.pong(self)
+        elif packet == "1":
+            self.end_poll(NOOP)
+            self.close("transport close")
+        else:
+            raise InvalidPacketError(f"no client sends the packet {packet[:20]!r}")
+
+    def _probe(self, connection: Connection, packet: str | bytes) -> None:
+        """Follow the upgrade: "2probe", then "5"; anything else ends the attempt, and polling goes on."""
+        if packet == "2probe" and self.candidate is None and self.connection is None and not self.closed:
+            self.candidate = connection
+            connection.write([PROBE_ANSWER])
+            self.end_poll(NOOP)
+        elif packet == "5" and self.candidate is connection and not self.closed:
+            self.candidate = None
+            self.carry(connection)
+        else:
+            if self.candidate is connection:
+                self.candidate = None
+            connection.close(CloseCode.PROTOCOL_ERROR)
+
+    def carry(self, connection: Connection) -> None:
+        """Let a WebSocket carry the session from now on."""
+        self.connection = connection
+        self.is_behind = False
+        self.end_poll(NOOP)
+        if self.poll is None:
+            self.flush()
+
+    # The end
+
+    def lost(self, connection: Connection, reason: str) -> None:
+        """Note that a WebSocket has ended by itself."""
+        if connection is self.candidate:
+            self.candidate = None
+        elif connection is self.connection:
+            self.close(reason)
+
+    def close(self, reason: str, code: int = CloseCode.NORMAL_CLOSURE) -> None:
+        """End the session at once."""
+        if self.closed:
+            return
+        if self.connection is not None:
+            self.flush()
+        self.closed = self.is_behind = True
+        self.end_poll(CLOSE)
+        for connection in (self.connection, self.candidate):
+            if connection is not None:
+                connection.close(code)
+        self.server.ended(self, reason)

@@ -1,0 +1,94 @@
+"""python-engineio's own server, for gevent and threads, with the interface that the Socket.IO layer uses."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import engineio
+from engineio import packet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dtws_sio.engine.outgoing import Outgoing
+
+
+class AnyThread:
+    """python-engineio's queues may be used from every thread."""
+
+    def is_current(self) -> bool:
+        """Tell that nothing has to be handed over."""
+        return True
+
+
+class StockServer(engineio.Server):  # type: ignore[misc]
+    """
+    An Engine.IO server with python-engineio's sockets.
+
+    It keeps fewer of the protocol's rules than `dtws_sio.engine.Server`; the documentation lists them.
+
+    Args:
+        compression: Whether a WebSocket may compress its messages (eventlet's only).
+        options: As for `engineio.Server`.
+    """
+
+    class reason(engineio.Server.reason):  # type: ignore[misc]  # noqa: N801  upstream's name
+        """Why a session ended."""
+
+        CLIENT_DISCONNECT = "transport close"
+        """The packet CLOSE is the end of the transport, not of a namespace (wire rule H3)."""
+
+        PARSE_ERROR = "parse error"
+        """The client broke a rule of the protocol."""
+
+    _async: dict[str, Any]
+
+    thread = AnyThread()
+
+    def __init__(self, *, compression: bool = False, **options: Any) -> None:
+        super().__init__(**{"http_compression": False, **options})
+        driver: dict[str, Any] = self._async
+        if not compression and hasattr(driver["websocket"], "_negotiate_permessage_deflate"):
+            self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
+
+    def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request; one for a session that has just ended gets 400, not a KeyError."""
+        for sid in parse_qs(environ.get("QUERY_STRING", "")).get("sid", []):
+            if sid in self.sockets and self.sockets[sid].closed:
+                self.sockets.pop(sid, None)
+        return super().handle_request(environ, start_response)
+
+    def disconnect(self, sid: str | None = None) -> None:
+        """End a session, or all of them; upstream's waits until the client has read what was sent to it."""
+        for each in [sid] if sid is not None else list(self.sockets):
+            self.close(each, self.reason.SERVER_DISCONNECT)
+
+    def close(self, sid: str, reason: str) -> None:
+        """End a session at once, whether or not the client still reads; nothing happens if it has ended."""
+        socket = self.sockets.get(sid)
+        if socket is not None:
+            socket.close(wait=False, reason=reason)
+
+    def deliver(self, sid: str, outgoing: Outgoing, volatile: bool = False) -> None:
+        """Send packets to a client; those for a session that has ended go nowhere."""
+        socket = self.sockets.get(sid)
+        if socket is None or socket.closed:
+            return
+        for part in outgoing.parts:
+            socket.send(packet.Packet(packet.MESSAGE, part if isinstance(part, bytes) else part[1:]))
+
+    def deliverer(self, sid: str) -> Callable[[Outgoing, bool], None]:
+        """Give a function that sends to a client, as `deliver` does."""
+        return partial(self.deliver, sid)
+
+    def pause(self, sid: str) -> None:
+        """Do nothing: python-engineio's sockets read as fast as clients send."""
+
+    resume = pause
+
+
+def _uncompressed(websocket: type) -> type:
+    """Make a WebSocket class that offers no compression (eventlet/websocket.py:327 always does)."""
+    return type("UncompressedWebSocket", (websocket,), {"_negotiate_permessage_deflate": lambda self, extensions: None})

@@ -1,0 +1,195 @@
+"""Where handlers run: a bounded pool, and the mailboxes that keep one client's events in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from dtws_sio import runtime
+
+Job = Callable[[], Any]
+
+LONG_WAIT: Final = 1.0
+"""Seconds after which a job that waits for a place in the pool is worth a warning."""
+
+COMPLAINT_PAUSE: Final = 60.0
+"""Seconds between two such warnings."""
+
+logger = logging.getLogger("dtws_sio.pool")
+
+
+class Mailbox:
+    """
+    The jobs of one client in one namespace: one runs, the others wait and keep their order.
+
+    A turn is one job; the next one then goes behind those of others that wait for the pool. Made by `Pool.mailbox`.
+    """
+
+    __slots__ = ("_bytes", "_is_busy", "_jobs", "_pool", "_when_empty")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._jobs: deque[tuple[Job, int]] = deque()
+        self._bytes = 0
+        self._is_busy = False
+        self._when_empty: Callable[[], object] | None = None
+
+    def put(self, job: Job, size: int = 0) -> bool:
+        """Have a job, which holds so many bytes, run after those before it; True if it has to wait for one."""
+        self._jobs.append((job, size))
+        self._bytes += size
+        if self._is_busy:
+            return True
+        self._is_busy = True
+        self._pool.submit(self)
+        return False
+
+    def exceeds(self, jobs: int, size: int) -> bool:
+        """Tell whether more wait than so many jobs, or so many bytes."""
+        return len(self._jobs) > jobs or self._bytes > size
+
+    def call_when_empty(self, function: Callable[[], object]) -> None:
+        """Have a function called once nothing waits any more."""
+        self._when_empty = function
+
+    def take(self) -> Job:
+        """Give the job whose turn it is; called by the pool."""
+        job, size = self._jobs.popleft()
+        self._bytes -= size
+        return job
+
+    def has_more(self) -> bool:
+        """Tell, after a job, whether another one waits; called by the pool."""
+        self._is_busy = bool(self._jobs)
+        if not self._is_busy and self._when_empty is not None:
+            relief, self._when_empty = self._when_empty, None
+            relief()
+        return self._is_busy
+
+
+class Pool:
+    """
+    Run jobs beside the caller, a bounded number at once; the others wait in the order they came.
+
+    `submit` never blocks, so it may be called where nothing may wait, such as the hub. This class is for eventlet, as
+    greenlets are not interrupted in the middle of a method; `ThreadPool` is for threads. `make_pool` makes one.
+
+    Args:
+        size: How many jobs run at once at most.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._start = runtime.starter(self._work)
+        self._waiting: deque[tuple[float, Job | Mailbox]] = deque()
+        self._running = 0
+        self._next_complaint = 0.0
+
+    def mailbox(self) -> Mailbox:
+        """Make a mailbox whose jobs run here."""
+        return Mailbox(self)
+
+    def submit(self, work: Job | Mailbox) -> None:
+        """Have a job run, or the next one of a mailbox, as soon as there is room; what it raises is logged."""
+        if self._running < self.size:
+            self._running += 1
+            self._start(work)
+        else:
+            self._waiting.append((time.monotonic(), work))
+            self._complain()
+
+    def _work(self, work: Job | Mailbox) -> None:
+        """Be a worker: run one thing after the other, until nothing waits."""
+        while True:
+            if isinstance(work, Mailbox):
+                _run(work.take())
+            else:
+                _run(work)
+            following = self._following(work)
+            if following is None:
+                return
+            work = following
+            runtime.sleep()  # jobs that never wait must not keep the connections from being read
+
+    def _following(self, work: Job | Mailbox) -> Job | Mailbox | None:
+        if isinstance(work, Mailbox) and work.has_more():
+            if not self._waiting:
+                return work
+            self._waiting.append((time.monotonic(), work))
+        if self._waiting:
+            return self._waiting.popleft()[1]
+        self._running -= 1
+        return None
+
+    def _complain(self) -> None:
+        now = time.monotonic()
+        if now > self._next_complaint and now - self._waiting[0][0] > LONG_WAIT:
+            self._next_complaint = now + COMPLAINT_PAUSE
+            runtime.spawn(
+                logger.warning,
+                "all %d places of the handler pool have been taken for over %g s, and %d events wait; handlers that "
+                "block for long belong into background tasks, or DTWS_SIO['HANDLER_POOL'] is too small",
+                self.size,
+                LONG_WAIT,
+                len(self._waiting),
+            )
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until no job runs or waits; return False if that took longer than the given time."""
+        deadline = time.monotonic() + seconds
+        while self._running and time.monotonic() < deadline:
+            runtime.sleep(0.01)
+        return not self._running
+
+
+def _run(job: Job) -> None:
+    try:
+        job()
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        # eventlet.Timeout and GreenletExit are no Exceptions, and must not cost the pool a place.
+        logger.exception("a job of the handler pool failed")
+
+
+class ThreadPool(Pool):
+    """A pool whose workers are threads, and may be interrupted anywhere: one lock guards it and its mailboxes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.lock = threading.RLock()
+
+    def mailbox(self) -> Mailbox:
+        """Make a mailbox whose jobs run here."""
+        return _ThreadMailbox(self)
+
+    def submit(self, work: Job | Mailbox) -> None:
+        """Have a job run, or the next one of a mailbox, as soon as there is room; what it raises is logged."""
+        with self.lock:
+            super().submit(work)
+
+    def _following(self, work: Job | Mailbox) -> Job | Mailbox | None:
+        with self.lock:
+            return super()._following(work)
+
+
+class _ThreadMailbox(Mailbox):
+    __slots__ = ()
+    _pool: ThreadPool
+
+    def put(self, job: Job, size: int = 0) -> bool:
+        with self._pool.lock:
+            return super().put(job, size)
+
+    def take(self) -> Job:
+        with self._pool.lock:
+            return super().take()
+
+
+def make_pool(size: int) -> Pool:
+    """Make the pool that fits how this process runs."""
+    return Pool(size) if runtime.current() == "eventlet" else ThreadPool(size)

@@ -1,0 +1,9 @@
+"""The WSGI application that `startproject` writes, which knows nothing of Socket.IO."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+
+application = get_wsgi_application()

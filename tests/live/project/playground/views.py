@@ -1,0 +1,55 @@
+"""Plain Django views that stand beside Socket.IO, and a few that let the tests look inside the server."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+
+from dtws_sio import sio
+from playground import sockets
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    """Say under which prefix the project is."""
+    return HttpResponse(f"home at {request.path}")
+
+
+def pid(request: HttpRequest) -> HttpResponse:
+    """Tell which process answers."""
+    return HttpResponse(str(os.getpid()))
+
+
+def upload(request: HttpRequest) -> HttpResponse:
+    """Answer with the digest of the body."""
+    return HttpResponse(hashlib.sha256(request.body).hexdigest())
+
+
+def file(request: HttpRequest) -> FileResponse:
+    """Send this file."""
+    return FileResponse(Path(__file__).open("rb"), as_attachment=True)
+
+
+def lives(request: HttpRequest, tag: str) -> JsonResponse:
+    """Give what happened to the clients that brought this tag, in order."""
+    return JsonResponse(sockets.lives.get(tag, []), safe=False)
+
+
+def members(request: HttpRequest) -> JsonResponse:
+    """Give the sids in a room of a namespace; without a room, all of the namespace."""
+    room = request.GET.get("room")
+    participants = sio.manager.get_participants(request.GET.get("namespace", "/"), room)
+    return JsonResponse([sid for sid, _ in participants], safe=False)
+
+
+def emit(request: HttpRequest) -> HttpResponse:
+    """Emit what the body says, a JSON object with the arguments of `sio.emit`."""
+    sio.emit(**json.loads(request.body))
+    return HttpResponse("emitted")
+
+
+def disconnect(request: HttpRequest) -> HttpResponse:
+    """Disconnect the client that the query names."""
+    sio.disconnect(request.GET["sid"], namespace=request.GET.get("namespace"))
+    return HttpResponse("disconnected")
