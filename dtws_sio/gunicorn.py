@@ -110,6 +110,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         hubs.use_hub()
         self.main = getcurrent()
         self.local = corolocal.local()
+        self.limits_headers = not self.cfg.keepalive
+        self.unreaders: dict[Any, Any] = {}
         self.requests: set[Any] = set()
         self.sockets = [self._green(sock) for sock in self.sockets]
         super().init_process()
@@ -211,7 +213,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection; gunicorn limits the time for headers only where it keeps connections alive."""
-        if not self.cfg.keepalive:
+        if self.limits_headers:
             from eventlet import Timeout
 
             self.local.headers = Timeout(HEADER_SECONDS, NoMoreData(f"headers not complete in {HEADER_SECONDS:g} s"))
@@ -232,7 +234,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
 
         self._headers_are_here()
         self.requests.add(req)
-        self.local.unreader = req.unreader
+        self.unreaders[sock] = req.unreader
         req.unreader.sock = PacedSource(sock, seconds=BODY_SECONDS, rate=BODY_RATE)
         try:
             return super().handle_request(listener_name, req, sock, addr)
@@ -242,9 +244,10 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         finally:
             req.unreader.sock = sock
             self.requests.discard(req)
+            del self.unreaders[sock]
 
     def _headers_are_here(self) -> None:
-        timer = getattr(self.local, "headers", None)
+        timer = getattr(self.local, "headers", None) if self.limits_headers else None
         if timer is not None:
             timer.cancel()
 
@@ -264,7 +267,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         connection = environ["gunicorn.socket"]
         environ["eventlet.input"] = SimpleNamespace(get_socket=lambda: WebSocketConnection(connection))
         # What dtws_sio.engine takes over besides the socket, and whom it tells when the session has ended.
-        environ["dtws_sio.early_bytes"] = self.local.unreader.take_buffered
+        environ["dtws_sio.early_bytes"] = self.unreaders[connection].take_buffered
         if self.cfg.accesslog or self.cfg.logconfig or self.cfg.logconfig_dict:
             environ["dtws_sio.websocket_ended"] = self._session_log(environ)
         environ["wsgi.file_wrapper"] = PoliteFileWrapper

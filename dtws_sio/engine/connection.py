@@ -43,8 +43,9 @@ class Connection:
     A WebSocket on the hub.
 
     Args:
-        sock: The socket, with the handshake answered.
+        sock: The socket.
         session: Gets the messages, and is told when the connection is lost.
+        head: The response to the handshake; it goes out with what is written first.
         extensions: What the handshake negotiated.
         max_size: Bytes of the longest message that is taken, after decompression.
         ended: Called on a greenlet of its own when the connection has ended, or None.
@@ -58,6 +59,7 @@ class Connection:
     __slots__ = (
         "_ended",
         "_fragments",
+        "_head",
         "_hub",
         "_protocol",
         "_reader",
@@ -73,11 +75,13 @@ class Connection:
         self,
         sock: Any,
         session: Session,
+        head: bytes,
         extensions: list[Any],
         max_size: int,
         ended: Callable[[], object] | None = None,
     ) -> None:
         self.session = session
+        self._head = head
         self.state = "open"
         # A fresh protocol: the parser of the one that shook hands still waits for HTTP.
         self._protocol = ServerProtocol(state=OPEN, max_size=max_size, logger=silent)
@@ -192,6 +196,8 @@ class Connection:
             data = outbox[0].frames
         else:
             data = b"".join([outgoing.frames for outgoing in outbox])
+        if self._head:
+            data, self._head = self._head + data, b""
         self._send(data)
 
     def _compressed(self, part: str | bytes) -> bytes:

@@ -97,6 +97,10 @@ class Server(engineio.Server):  # type: ignore[misc]
         self.thread = HubThread()
         self._hub = hubs.get_hub()
         self._dirty: list[Session] = []
+        self._terms = (
+            f'"pingInterval":{round(self.ping_interval * 1000)},"pingTimeout":{round(self.ping_timeout * 1000)},'
+            f'"maxPayload":{self.max_http_buffer_size}'
+        )
         self._pings: Deadlines[str] = Deadlines(self.ping_interval, self._ping)
         self._pongs: Deadlines[tuple[str, int]] = Deadlines(self.ping_timeout, self._miss_pong)
 
@@ -225,6 +229,7 @@ class Server(engineio.Server):  # type: ignore[misc]
             raise Refusal("400 Bad Request", 3, "Bad request")
         response, extensions = self._shake_hands(environ)
         connection, early = self._connection(environ, session, response, extensions)
+        connection.write([])
         if session.connection is not None or session.candidate is not None or session.closed:
             connection.close()
         else:
@@ -240,15 +245,14 @@ class Server(engineio.Server):  # type: ignore[misc]
     def _connection(
         self, environ: dict[str, Any], session: Session, response: bytes, extensions: list[Any]
     ) -> tuple[Connection, bytes]:
-        """Answer the handshake and take the socket; what else came on it is the beginning of what it will say."""
+        """Take a request's socket; what else came on it is the beginning of what it will say."""
         sock = request_socket(environ)
         set_no_delay(sock)
-        sock.sendall(response)
         WSGI_LOCAL.already_handled = True
         parks = is_tls(sock)
         raw, early = (sock, b"") if parks else take_over(environ)
         connection = (ParkedConnection if parks else Connection)(
-            raw, session, extensions, self.max_http_buffer_size, environ.get("dtws_sio.websocket_ended")
+            raw, session, response, extensions, self.max_http_buffer_size, environ.get("dtws_sio.websocket_ended")
         )
         return connection, early
 
@@ -269,14 +273,8 @@ class Server(engineio.Server):  # type: ignore[misc]
         """
         session = Session(self, self.generate_id())
         self.sockets[session.sid] = session
-        opening = {
-            "sid": session.sid,
-            "upgrades": upgrades,
-            "pingInterval": round(self.ping_interval * 1000),
-            "pingTimeout": round(self.ping_timeout * 1000),
-            "maxPayload": self.max_http_buffer_size,
-        }
-        session.outbox.append(Outgoing("0" + json.dumps(opening, separators=(",", ":"))))
+        opening = f'0{{"sid":"{session.sid}","upgrades":{json.dumps(upgrades)},{self._terms}}}'
+        session.outbox.append(Outgoing(opening))
         if self.receiver.opened(session.sid, environ) is False:
             del self.sockets[session.sid]
             session.closed = True
