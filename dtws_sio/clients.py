@@ -153,7 +153,7 @@ class Clients:
         session.incomplete = None
         return awaited
 
-    def _close_idle(self, eio_sid: str) -> None:
+    def _close_idle(self, eio_sid: str, when: float) -> None:
         session = self._sessions.get(eio_sid)
         if session is not None and not session.clients:
             self._engine.close(eio_sid, self._engine.reason.TRANSPORT_CLOSE)

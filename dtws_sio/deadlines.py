@@ -23,27 +23,31 @@ class Deadlines(Generic[T]):
 
     Args:
         seconds: The time.
-        due: Called with each thing when its time has come; it must not wait.
+        due: Called with each thing when its time has come, and the moment that this was (of `time.monotonic`); it
+            must not wait.
     """
 
-    def __init__(self, seconds: float, due: Callable[[T], None]) -> None:
+    def __init__(self, seconds: float, due: Callable[[T, float], None]) -> None:
         self.seconds = seconds
         self._due = due
         self._queue: deque[tuple[float, T]] = deque()
         self._armed = False
 
-    def add(self, thing: T) -> None:
-        """Let the time of a thing begin now."""
-        self._queue.append((monotonic() + self.seconds, thing))
+    def add(self, thing: T, since: float | None = None) -> None:
+        """Let the time of a thing begin now, or at a moment that is no earlier than that of the thing before it."""
+        now = monotonic()
+        when = (now if since is None else since) + self.seconds
+        self._queue.append((when, thing))
         if not self._armed:
             self._armed = True
-            call_later(self.seconds, self._tick)
+            call_later(max(0.0, when - now), self._tick)
 
     def _tick(self) -> None:
         queue = self._queue
         try:
             while queue and queue[0][0] <= monotonic():
-                self._due(queue.popleft()[1])
+                when, thing = queue.popleft()
+                self._due(thing, when)
         finally:
             self._armed = bool(queue)
             if queue:

@@ -1,14 +1,27 @@
-"""The handlers of an Engine.IO server that is used alone."""
+"""Who is told of an Engine.IO server's sessions: the Socket.IO layer, or the handlers of a server that is used alone."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import engineio
 
     from dtws_sio.pool import Mailbox, Pool
+
+
+class Receiver(Protocol):
+    """Who is told of sessions. `received` and `closed` are called in the hub, where nothing may wait."""
+
+    def opened(self, sid: str, environ: dict[str, Any]) -> object:
+        """A session begins; False refuses it. Called in the greenlet of its request, which may wait."""
+
+    def received(self, sid: str, data: str | bytes) -> None:
+        """A message came."""
+
+    def closed(self, sid: str, reason: str) -> None:
+        """A session has ended."""
 
 
 class Handlers:

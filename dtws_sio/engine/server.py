@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import engineio
@@ -32,7 +33,7 @@ from dtws_sio.deadlines import Deadlines
 from dtws_sio.engine.answers import Answer, Refusal, read_packets
 from dtws_sio.engine.backlog import Backlog
 from dtws_sio.engine.connection import Connection, ParkedConnection
-from dtws_sio.engine.handlers import Handlers
+from dtws_sio.engine.handlers import Handlers, Receiver
 from dtws_sio.engine.handshake import Handshake, is_tls, request_socket, set_no_delay, take_over
 from dtws_sio.engine.outgoing import PING, Outgoing
 from dtws_sio.engine.session import InvalidPacketError, Session
@@ -48,19 +49,6 @@ logger = logging.getLogger("dtws_sio.engine")
 
 UPGRADE_SECONDS: Final = 10.0
 """How long a WebSocket that wants to take a session over may take for it; as in the reference server."""
-
-
-class Receiver(Protocol):
-    """Who is told of sessions. `received` and `closed` are called in the hub, where nothing may wait."""
-
-    def opened(self, sid: str, environ: dict[str, Any]) -> object:
-        """A session begins; False refuses it. Called in the greenlet of its request, which may wait."""
-
-    def received(self, sid: str, data: str | bytes) -> None:
-        """A message came."""
-
-    def closed(self, sid: str, reason: str) -> None:
-        """A session has ended."""
 
 
 class Server(engineio.Server):  # type: ignore[misc]
@@ -102,7 +90,7 @@ class Server(engineio.Server):  # type: ignore[misc]
             f'"maxPayload":{self.max_http_buffer_size}'
         )
         self._pings: Deadlines[str] = Deadlines(self.ping_interval, self._ping)
-        self._pongs: Deadlines[tuple[str, int]] = Deadlines(self.ping_timeout, self._miss_pong)
+        self._pongs: Deadlines[str] = Deadlines(self.ping_timeout, self._miss_pong)
 
     # Requests
 
@@ -144,15 +132,25 @@ class Server(engineio.Server):  # type: ignore[misc]
                 return self._open(environ)
             self._open_websocket(environ)
             return None
-        session = self.sockets.get(sid)
-        if session is None:
-            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        session = self._session(sid)
         if transport == "websocket":
             self._upgrade(environ, session)
             return None
+        if session.is_courted:
+            # What the WebSocket that wants the session said may be unread, although it was sent before this request.
+            greenthread.sleep()
+            greenthread.sleep()
         if session.connection is not None:
             raise Refusal("400 Bad Request", 3, "Bad request")
         return self._poll(session) if method == "GET" else self._post(environ, session)
+
+    def _session(self, sid: str) -> Session:
+        session: Session | None = self.sockets.get(sid)
+        if session is not None and session.pong_due is not None and session.pong_due <= monotonic():
+            self._miss_pong(sid, session.pong_due)  # the timer is late; no client is told so
+        if session is None or session.closed:
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        return session
 
     def _cors(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
         """
@@ -230,6 +228,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         response, extensions = self._shake_hands(environ)
         connection, early = self._connection(environ, session, response, extensions)
         connection.write([])
+        session.is_courted = True
         if session.connection is not None or session.candidate is not None or session.closed:
             connection.close()
         else:
@@ -287,27 +286,26 @@ class Server(engineio.Server):  # type: ignore[misc]
         self.sockets.pop(session.sid, None)
         self.receiver.closed(session.sid, reason)
 
-    def _ping(self, sid: str) -> None:
+    def _ping(self, sid: str, when: float) -> None:
         session = self.sockets.get(sid)
         if session is not None:
-            session.pings += 1
-            session.awaits_pong = True
+            session.pong_due = when + self.ping_timeout
             session.send(PING)
-            self._pongs.add((sid, session.pings))
+            self._pongs.add(sid, since=when)
 
     def pong(self, session: Session) -> None:
         """Note that a client lives; the next ping is sent one interval from now."""
-        if session.awaits_pong:
-            session.awaits_pong = False
+        if session.pong_due is not None:
+            session.pong_due = None
             self._pings.add(session.sid)
 
-    def _miss_pong(self, due: tuple[str, int]) -> None:
-        sid, pings = due
+    def _miss_pong(self, sid: str, when: float) -> None:
         session = self.sockets.get(sid)
-        if session is None or not session.awaits_pong or session.pings != pings:
+        if session is None or session.pong_due is None or session.pong_due > when:
             return
         if session.paused:  # we do not read, so the answer may be there
-            self._pongs.add(due)
+            session.pong_due = when + self.ping_timeout
+            self._pongs.add(sid, since=when)
         else:
             session.close(self.reason.PING_TIMEOUT)
 

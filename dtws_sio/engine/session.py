@@ -40,16 +40,16 @@ class Session:
     """
 
     __slots__ = (
-        "awaits_pong",
         "candidate",
         "closed",
         "connection",
         "is_behind",
+        "is_courted",
         "is_dirty",
         "outbox",
         "paused",
-        "pings",
         "poll",
+        "pong_due",
         "posting",
         "server",
         "session",
@@ -71,8 +71,8 @@ class Session:
         self.poll: Event | None = None
         self.posting = False
         self.paused = False
-        self.pings = 0
-        self.awaits_pong = False
+        self.is_courted = False
+        self.pong_due: float | None = None
 
     @property
     def upgraded(self) -> bool:
