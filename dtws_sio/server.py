@@ -38,6 +38,12 @@ logger = logging.getLogger("dtws_sio.server")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_SERVE: Final = (
+    "Processes that serve Socket.IO clients are started by `manage.py runsocketio`, by gunicorn with "
+    "dtws_sio.gunicorn.EventletWorker, or by sio.start()."
+)
+
+
 class _UpstreamLogger(logging.LoggerAdapter[logging.Logger]):
     """python-socketio and python-engineio log every packet, payload and all, as INFO; here that is DEBUG."""
 
@@ -71,10 +77,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         if name == "manager":
             return manager.for_publisher(conf.settings())
         if name in {"eio", "clients", "environ", "async_mode", "async_handlers"}:
-            raise NotServingError(
-                f"sio.{name} exists only in a process that serves Socket.IO clients: one started by "
-                "`manage.py runsocketio`, by gunicorn with dtws_sio.gunicorn.EventletWorker, or by sio.start()"
-            )
+            raise NotServingError(f"sio.{name} exists only where clients are served. {_SERVE}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # Registration
@@ -276,6 +279,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             _check_event_name(event)
         path = "/" if namespace is None else namespace_path(namespace)
         if on_commit:
+            _ = self.manager  # whoever cannot emit is told now, not after the commit
             transaction.on_commit(
                 partial(self.emit, event, data, to, room, skip_sid, path, callback, ignore_queue, volatile=volatile)
             )
@@ -311,6 +315,8 @@ class Server(socketio.Server):  # type: ignore[misc]
     # Each client's own things
 
     def _client(self, sid: str, namespace: str | None) -> Client:
+        if not self.serving:
+            raise NotServingError(f"sio has no clients here. {_SERVE}")
         client = self._local(sid, namespace_path(namespace))
         if client is None:
             raise KeyError(f"no client {sid!r} in the namespace {namespace_path(namespace)!r} of this process")

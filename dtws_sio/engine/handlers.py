@@ -1,4 +1,4 @@
-"""Who is told of an Engine.IO server's sessions: the Socket.IO layer, or the handlers of a server that is used alone."""
+"""Who is told of an Engine.IO server's sessions: the Socket.IO layer, or the handlers of one used alone."""
 
 from __future__ import annotations
 

@@ -101,41 +101,47 @@ class Session:
 
     def flush(self) -> None:
         """Hand the outbox to the transport, if that can take it now."""
-        if self.connection is not None:
-            if self.outbox and not self.connection.unsent:
-                outbox, self.outbox = self.outbox, []
-                self.waiting = 0
-                self.connection.write(outbox)
-                self.is_behind = self.connection.unsent > 0
-        elif self.poll is not None and self.outbox and not self.poll.ready():
-            self.poll.send()
+        if self.connection is None:
+            if self.poll is not None and self.outbox:
+                self._answer_poll(self.take())
+        elif not self.connection.unsent:
+            if self.outbox:
+                self.connection.write(self.take())
+            self.is_behind = self.connection.unsent > 0
 
     def take(self) -> list[Outgoing]:
-        """Empty the outbox into the answer of a GET."""
+        """Empty the outbox."""
         outbox, self.outbox = self.outbox, []
         self.waiting = 0
         return outbox
 
     def wait(self) -> list[Outgoing]:
-        """Give what the next GET is answered with, waiting until there is something."""
+        """Give what a GET is answered with, waiting until there is something."""
         if self.candidate is not None:
             return self.take() or [NOOP]  # an upgrade waits for the client's polling to pause
-        if not self.outbox and not self.closed:
-            self.poll = Event()
-            self.is_behind = False
-            try:
-                self.poll.wait()
-            finally:
+        if self.outbox or self.closed:
+            return self.take()
+        self.poll = poll = Event()
+        self.is_behind = False
+        try:
+            packets: list[Outgoing] = poll.wait()
+        finally:
+            if self.poll is poll:
                 self.poll = None
-                self.is_behind = self.connection is None
-        return self.take()
+                self.is_behind = True
+        return packets
+
+    def _answer_poll(self, packets: list[Outgoing]) -> None:
+        """Settle now what the GET that waits is answered with; its greenlet sends it in the hub's next turn."""
+        assert self.poll is not None  # noqa: S101
+        poll, self.poll = self.poll, None
+        self.is_behind = self.connection is None
+        poll.send(packets)
 
     def end_poll(self, last: Outgoing) -> None:
-        """Answer the GET that waits, if one does."""
-        if self.poll is not None and not self.poll.ready():
-            if not self.outbox:
-                self.outbox.append(last)
-            self.poll.send()
+        """Answer the GET that waits, if one does, with what there is, or with this packet."""
+        if self.poll is not None:
+            self._answer_poll(self.take() or [last])
 
     # In
 
@@ -146,6 +152,8 @@ class Session:
         Raises:
             InvalidPacketError: If it came in a POST and is invalid; a WebSocket is closed here.
         """
+        if self.closed:
+            return
         if connection is self.connection:
             if type(packet) is str and packet[:1] == "4":
                 self.server.receiver.received(self.sid, packet[1:])
@@ -189,8 +197,7 @@ class Session:
         self.connection = connection
         self.is_behind = False
         self.end_poll(NOOP)
-        if self.poll is None:
-            self.flush()
+        self.flush()
 
     # The end
 
