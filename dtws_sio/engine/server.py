@@ -136,7 +136,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         if transport == "websocket":
             self._upgrade(environ, session)
             return None
-        if session.is_courted:
+        if session.candidate is not None:
             # What the WebSocket that wants the session said may be unread, although it was sent before this request.
             greenthread.sleep()
             greenthread.sleep()
@@ -228,10 +228,10 @@ class Server(engineio.Server):  # type: ignore[misc]
         response, extensions = self._shake_hands(environ)
         connection, early = self._connection(environ, session, response, extensions)
         connection.write([])
-        session.is_courted = True
         if session.connection is not None or session.candidate is not None or session.closed:
             connection.close()
         else:
+            session.candidate = connection
             self._hub.schedule_call_global(UPGRADE_SECONDS, _give_up, session, connection)
         self._serve(connection, early)
 
@@ -384,7 +384,8 @@ class Server(engineio.Server):  # type: ignore[misc]
 
 
 def _give_up(session: Session, connection: Connection) -> None:
-    if session.connection is not connection:
+    if session.candidate is connection:
+        session.lost(connection, "transport close")
         connection.close()
 
 

@@ -2,7 +2,8 @@
 One Engine.IO session: what a client and the server say to each other, whichever transport carries it.
 
     polling:    GET waits for the outbox, POST brings packets
-    upgrading:  a WebSocket asks with "2probe", is answered "3probe", and says "5"; polling lives on until then
+    upgrading:  a WebSocket, the candidate, asks with "2probe", is answered "3probe", and says "5"; polling lives on
+                until then
     websocket:  a `Connection` carries everything
 
 Packets go into `outbox`. The server's cork flushes it once in a turn of the hub: into the WebSocket with one `send`, or
@@ -44,8 +45,8 @@ class Session:
         "closed",
         "connection",
         "is_behind",
-        "is_courted",
         "is_dirty",
+        "is_upgrading",
         "outbox",
         "paused",
         "poll",
@@ -71,7 +72,7 @@ class Session:
         self.poll: Event | None = None
         self.posting = False
         self.paused = False
-        self.is_courted = False
+        self.is_upgrading = False
         self.pong_due: float | None = None
 
     @property
@@ -117,7 +118,7 @@ class Session:
 
     def wait(self) -> list[Outgoing]:
         """Give what a GET is answered with, waiting until there is something."""
-        if self.candidate is not None:
+        if self.is_upgrading:
             return self.take() or [NOOP]  # an upgrade waits for the client's polling to pause
         if self.outbox or self.closed:
             return self.take()
@@ -180,17 +181,22 @@ class Session:
 
     def _probe(self, connection: Connection, packet: str | bytes) -> None:
         """Follow the upgrade: "2probe", then "5"; anything else ends the attempt, and polling goes on."""
-        if packet == "2probe" and self.candidate is None and self.connection is None and not self.closed:
-            self.candidate = connection
+        if connection is not self.candidate:
+            connection.close(CloseCode.PROTOCOL_ERROR)
+        elif packet == "2probe" and not self.is_upgrading:
+            self.is_upgrading = True
             connection.write([PROBE_ANSWER])
             self.end_poll(NOOP)
-        elif packet == "5" and self.candidate is connection and not self.closed:
-            self.candidate = None
+        elif packet == "5" and self.is_upgrading:
+            self._drop_candidate()
             self.carry(connection)
         else:
-            if self.candidate is connection:
-                self.candidate = None
+            self._drop_candidate()
             connection.close(CloseCode.PROTOCOL_ERROR)
+
+    def _drop_candidate(self) -> None:
+        self.candidate = None
+        self.is_upgrading = False
 
     def carry(self, connection: Connection) -> None:
         """Let a WebSocket carry the session from now on."""
@@ -204,7 +210,7 @@ class Session:
     def lost(self, connection: Connection, reason: str) -> None:
         """Note that a WebSocket has ended by itself."""
         if connection is self.candidate:
-            self.candidate = None
+            self._drop_candidate()
         elif connection is self.connection:
             self.close(reason)
 
