@@ -94,11 +94,18 @@ class Client:
                 return
         self.send(packets, volatile)
 
-    def accept(self, welcome: Outgoing) -> None:
-        """Tell it that it is connected, and then what was held; also if it is to be sent away at once."""
+    def accept(self, welcome: Outgoing, flush: Callable[[], None]) -> None:
+        """
+        Tell it that it is connected, and then what was held; also if it is to be sent away at once.
+
+        The welcome leaves by itself, as in the reference server: there are clients that wait for it, and only then
+        begin to listen for what comes next.
+        """
         with self._lock:
             self.accepted = True
-            for packets, volatile in ((welcome, False), *self._held):
+            self._deliver(welcome, False)
+            flush()
+            for packets, volatile in self._held:
                 self._deliver(packets, volatile)
             self._held.clear()
             if self.left is None:

@@ -260,7 +260,8 @@ class Clients:
         )
 
     def _accept(self, client: Client) -> None:
-        client.accept(outgoing(CONNECT, client.namespace, {"sid": client.sid}))
+        welcome = outgoing(CONNECT, client.namespace, {"sid": client.sid})
+        client.accept(welcome, partial(self._engine.flush, client.eio_sid))
         if client.left is None:
             self._manager.accept(client)
         elif client.left == self._engine.reason.SERVER_DISCONNECT:

@@ -72,3 +72,9 @@ def read_packets(environ: dict[str, Any], most: int) -> Iterator[str | bytes]:
             yield b64decode(part[1:], validate=True) if part[:1] == "b" else part
     except ValueError as error:
         raise Refusal("400 Bad Request", 3, "Bad request") from error
+
+
+def takes_gzip(environ: dict[str, Any]) -> bool:
+    """Tell whether a client asks for compressed bodies."""
+    offered = environ.get("HTTP_ACCEPT_ENCODING", "").split(",")
+    return any(each.partition(";")[0].strip() == "gzip" for each in offered)

@@ -30,7 +30,7 @@ from eventlet.wsgi import WSGI_LOCAL
 from websockets.exceptions import InvalidHandshake
 
 from dtws_sio.deadlines import Deadlines
-from dtws_sio.engine.answers import Answer, Refusal, read_packets
+from dtws_sio.engine.answers import Answer, Refusal, read_packets, takes_gzip
 from dtws_sio.engine.backlog import Backlog
 from dtws_sio.engine.connection import Connection, ParkedConnection
 from dtws_sio.engine.handlers import Handlers, Receiver
@@ -107,7 +107,7 @@ class Server(engineio.Server):  # type: ignore[misc]
             return []
         headers = [*answer.headers, *cors]
         body = answer.body
-        if self.http_compression and len(body) >= self.compression_threshold and _takes_gzip(environ):
+        if self.http_compression and len(body) >= self.compression_threshold and takes_gzip(environ):
             body = self._gzip(body)
             headers.append(("Content-Encoding", "gzip"))
         start_response(answer.status, [*headers, ("Content-Length", str(len(body)))])
@@ -337,6 +337,12 @@ class Server(engineio.Server):  # type: ignore[misc]
         """Give a function that sends to a client, as `deliver` does."""
         return self.sockets[sid].send  # type: ignore[no-any-return]
 
+    def flush(self, sid: str) -> None:
+        """Send what is due to a client now, rather than at the end of the hub's turn."""
+        session = self.sockets.get(sid)
+        if session is not None:
+            session.flush()
+
     def cork(self, session: Session) -> None:
         """Have a session flushed at the end of the hub's turn, with all others that have something to send."""
         if not self._dirty:
@@ -387,8 +393,3 @@ def _give_up(session: Session, connection: Connection) -> None:
     if session.candidate is connection:
         session.lost(connection, "transport close")
         connection.close()
-
-
-def _takes_gzip(environ: dict[str, Any]) -> bool:
-    offered = environ.get("HTTP_ACCEPT_ENCODING", "").split(",")
-    return any(each.partition(";")[0].strip() == "gzip" for each in offered)

@@ -83,6 +83,9 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         """Give a function that sends to a client, as `deliver` does."""
         return partial(self.deliver, sid)
 
+    def flush(self, sid: str) -> None:
+        """Do nothing: each session's own greenlet or thread sends when it comes to it."""
+
     def pause(self, sid: str) -> None:
         """Do nothing: python-engineio's sockets read as fast as clients send."""
 
