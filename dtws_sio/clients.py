@@ -194,7 +194,7 @@ class Clients:
     def _event(self, session: _Session, namespace: str, payload: list[Any], number: int | None, size: int) -> None:
         """Have an event handled in its client's order; `number` is the id of the acknowledgement it wants, if any."""
         client = session.clients.get(namespace)
-        if client is None or not client.accepted or client.left is not None:
+        if client is None or client.left is not None:
             raise ProtocolError(f"an event for the namespace {namespace!r}, which is not joined")
         event, *data = payload
         found = self._table.find(str(event), namespace, (client.sid, *data))
@@ -208,7 +208,7 @@ class Clients:
             self._ack_error(client, number, "wrong_arguments", f"Wrong number of arguments for {event}")
             return
         job = partial(self._handle, client, handler, arguments, event, number)
-        if handler.concurrent:
+        if handler.concurrent and client.accepted:
             self._pool.submit(job)
         elif client.mailbox.put(job, size) and client.mailbox.exceeds(MAILBOX_EVENTS, self._mailbox_bytes):
             self._engine.pause(client.eio_sid)
@@ -313,7 +313,15 @@ class Clients:
     def _handle(
         self, client: Client, handler: Handler, arguments: tuple[Any, ...], event: str, number: int | None
     ) -> None:
-        """Run an event's handler and send what it returns as the acknowledgement. Source: wire rules P4 and P6."""
+        """
+        Run an event's handler and send what it returns as the acknowledgement.
+
+        An event that came while the connect handler ran waited for it, and is dropped if the client was refused.
+
+        Source: wire rules C5, P4 and P6.
+        """
+        if not client.accepted:
+            return
         try:
             answer = dispatch.run(handler.function, arguments, partial(client.origin, event))
         except EventError as error:
