@@ -142,7 +142,7 @@ class Pool:
         """Wait until no job runs or waits; return False if that took longer than the given time."""
         deadline = time.monotonic() + seconds
         while self._running and time.monotonic() < deadline:
-            runtime.sleep(0.01)
+            runtime.sleep(0.002)
         return not self._running
 
 

@@ -66,6 +66,8 @@ def read_packets(environ: dict[str, Any], most: int) -> Iterator[str | bytes]:
         if "CONTENT_LENGTH" in environ and not 0 <= length <= most:
             raise Refusal("413 Payload Too Large", 3, "Payload too large")
         body = environ["wsgi.input"].read(length)
+        if "CONTENT_LENGTH" in environ and len(body) < length:
+            raise Refusal("400 Bad Request", 3, "Bad request")
         if len(body) > most:
             raise Refusal("413 Payload Too Large", 3, "Payload too large")
         for part in body.decode("utf-8").split(SEPARATOR):

@@ -36,6 +36,7 @@ class Backlog:
         self.limit = limit
         self.policy = policy
         self.discarded = 0
+        self._closing: set[str] = set()
 
     def admits(self, session: Session, outgoing: Outgoing, unsent: int) -> bool:
         """
@@ -55,15 +56,22 @@ class Backlog:
         if self.policy == "keep-newest" and outgoing.key is not None:
             excess -= self._discard(session, [old for old in session.outbox if old.key == outgoing.key])
         excess -= self._discard(session, _oldest(session.outbox, excess))
-        if excess <= 0 or outgoing.key is None:
+        if excess <= 0 or outgoing.key is None or not session.outbox:
             return True
         self._tell(session, outgoing)
         return False
 
     def _close(self, session: Session, size: int) -> None:
+        if session.sid in self._closing:
+            return
+        self._closing.add(session.sid)
         _log("closed %s: %d bytes wait for it, and %d may (setting MAX_BACKLOG)", session.sid, size, self.limit)
         # Not now: whoever emits is walking through the clients of a room.
-        hubs.get_hub().schedule_call_global(0, session.close, "transport error")
+        hubs.get_hub().schedule_call_global(0, self._end, session)
+
+    def _end(self, session: Session) -> None:
+        self._closing.discard(session.sid)
+        session.close("transport error")
 
     def _discard(self, session: Session, unwanted: list[Outgoing]) -> int:
         freed = sum(outgoing.size for outgoing in unwanted)

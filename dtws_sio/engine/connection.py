@@ -232,6 +232,7 @@ class Connection:
             if not self._rest:
                 self._stop_writing()
                 self.session.flush()
+                self._say_goodbye()
         except Exception as error:
             self._fail(error)
 
@@ -255,10 +256,15 @@ class Connection:
         self.state = "closing"
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, reason)
-            self._answer(self._protocol.data_to_send())
+            self._say_goodbye()
         if self._reader is None:
             self.resume()
         self._hub.schedule_call_global(CLOSING_SECONDS, self.end)
+
+    def _say_goodbye(self) -> None:
+        """Send the close frame, once the client's end took what was sent before."""
+        if self.state == "closing" and not self._rest:
+            self._answer(self._protocol.data_to_send())
 
     def _lose(self, reason: str = "transport close") -> None:
         was_open = self.state == "open"

@@ -108,7 +108,7 @@ class Session:
         elif not self.connection.unsent:
             if self.outbox:
                 self.connection.write(self.take())
-            self.is_behind = self.connection.unsent > 0
+            self.is_behind = self.closed or self.connection.unsent > 0
 
     def take(self) -> list[Outgoing]:
         """Empty the outbox."""

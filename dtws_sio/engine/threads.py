@@ -49,7 +49,7 @@ class HubThread:
         def call() -> None:
             try:
                 outcome.extend((function(), None))
-            except Exception as error:
+            except BaseException as error:  # eventlet.Timeout and GreenletExit are no Exceptions
                 outcome.extend((None, error))
             finally:
                 done.set()

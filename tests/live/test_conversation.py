@@ -298,12 +298,22 @@ def test_a_refused_client_hears_nothing_but_the_refusal(site: Server) -> None:
 
 
 def test_events_wait_for_the_connect_handler(site: Server, tag: str) -> None:
-    """Wire C5: who speaks before it is accepted breaks a rule."""
+    """Wire C5: who speaks before it is accepted is answered after."""
     with wire.connected(site) as page:
         page.send(slowly(tag))
-        page.send('42/slow,["echo",1]')
-        assert page.is_closed()
-    eventually(lambda: lives(site, tag) == ["connect", "asked", "parse error"], "the end of the story")
+        page.send('42/slow,5["nothing"]')
+        assert page.receive().startswith('40/slow,{"sid":')
+        assert page.receive().startswith('43/slow,5[{"error":{"code":"unknown_event"')
+
+
+def test_events_of_a_refused_client_are_not_answered(site: Server, tag: str) -> None:
+    """Wire C4 and C5."""
+    with wire.connected(site) as page:
+        page.send(slowly(tag, accept=False))
+        page.send('42/slow,5["nothing"]')
+        assert page.receive().startswith("44/slow,")
+        page.join()
+        assert page.ask("echo", 1) == [1]
 
 
 # ---- what no proper client sends

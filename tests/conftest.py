@@ -1,0 +1,79 @@
+"""Fixtures that several test modules share: servers without a network, and a database that closes for real."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connections
+from django.test import override_settings
+
+from dtws_sio.server import Server
+from tests.page import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pytest_django import DjangoDbBlocker
+
+THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients": False}}
+"""DTWS_SIO for a server that runs in pytest's own process, where nothing is patched."""
+
+
+@pytest.fixture
+def make_server() -> Iterator[Callable[..., Server]]:
+    """Make servers that serve, each with the keys of DTWS_SIO that it is given."""
+    with ExitStack() as stack:
+
+        def make(**keys: Any) -> Server:
+            stack.enter_context(override_settings(DTWS_SIO={**THREADS, **keys}))
+            server = Server()
+            server.start()
+            stack.callback(server.stop)
+            return server
+
+        yield make
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """A server that serves, with the default settings."""
+    return make_server()
+
+
+@pytest.fixture
+def visit(server: Server) -> Callable[..., Page]:
+    """Open connections to `server`, which join the namespaces they are given."""
+
+    def open_page(*namespaces: str, **extra: Any) -> Page:
+        page = Page(server.handle_request, server.eio, **extra)
+        for namespace in namespaces:
+            page.join(namespace)
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def publisher() -> Iterator[Server]:
+    """A server in a process that serves nobody, and has no message queue either."""
+    with override_settings(DTWS_SIO={**THREADS}):
+        yield Server()
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """
+    Make the default database a file, for each thread.
+
+    Django never closes a database in memory, so tests of closing need another one.
+    """
+    before = connections["default"]
+    monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "db.sqlite3"))
+    connections["default"] = connections.create_connection("default")
+    with django_db_blocker.unblock():
+        yield
+        connections["default"].close()
+    connections["default"] = before

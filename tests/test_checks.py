@@ -1,0 +1,97 @@
+"""The system checks, as `manage.py check` runs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core import checks
+from django.test import override_settings
+
+from dtws_sio import conf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def found(**settings: Any) -> list[tuple[str | None, str, str | None]]:
+    with override_settings(**settings):
+        return [(message.id, message.msg, message.hint) for message in checks.run_checks(tags=["dtws_sio"])]
+
+
+@pytest.fixture
+def use_database(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def use(engine: str) -> None:
+        monkeypatch.setitem(django_settings.DATABASES["default"], "ENGINE", f"django.db.backends.{engine}")
+
+    return use
+
+
+def test_a_usable_configuration_has_no_findings() -> None:
+    assert found(DTWS_SIO={"PORT": 8001, "SERVER": {"cookie": "io"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "number"),
+    [(None, 1), ({"MESAGE_QUEUE": None}, 2), ({"PORT": "8000"}, 3), ({"SERVER": {"ping_interval": 1}}, 4)],
+    ids=["E001", "E002", "E003", "E004"],
+)
+def test_each_problem_is_an_error_with_its_number_value_and_remedy(raw: object, number: int) -> None:
+    (problem,) = conf.problems(raw)
+    assert problem.number == number
+    assert found(DTWS_SIO=raw) == [(f"dtws_sio.E{number:03}", problem.message, problem.hint)]
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    messages = found(DTWS_SIO={"PORTT": 1, "PORT": "x"})
+    assert [id for id, _, _ in messages] == ["dtws_sio.E002", "dtws_sio.E003"]
+
+
+def test_problems_stop_the_start() -> None:
+    with override_settings(DTWS_SIO={"PORT": "x"}):
+        (message,) = checks.run_checks(tags=["dtws_sio"])
+    assert message.is_serious()
+
+
+def test_the_setting_may_be_missing() -> None:
+    with override_settings():
+        del django_settings.DTWS_SIO
+        assert checks.run_checks(tags=["dtws_sio"]) == []
+
+
+@pytest.mark.parametrize("tornado", [{}, {"port": 8000}, None])
+def test_the_old_systems_setting_is_pointed_to_its_heir_row_d_02(tornado: object) -> None:
+    ((id, message, hint),) = found(TORNADO=tornado)
+    assert id == "dtws_sio.W001"
+    assert "TORNADO" in message
+    assert hint is not None
+    assert "DTWS_SIO['PORT']" in hint
+
+
+@pytest.mark.parametrize("engine", ["mysql", "oracle"])
+@pytest.mark.parametrize("runtime", ["eventlet", "gevent"])
+def test_a_database_driver_that_stops_every_client_is_named(
+    use_database: Callable[[str], None], engine: str, runtime: str
+) -> None:
+    use_database(engine)
+    ((id, message, hint),) = found(DTWS_SIO={"RUNTIME": runtime})
+    assert (id, "'default'" in message) == ("dtws_sio.W002", True)
+    assert hint is not None
+    assert "PyMySQL" in hint
+
+
+@pytest.mark.parametrize(
+    ("engine", "keys"),
+    [("mysql", {"RUNTIME": "threading"}), ("postgresql", {}), ("sqlite3", {})],
+)
+def test_a_database_driver_that_stops_nobody_is_not_named(
+    use_database: Callable[[str], None], engine: str, keys: dict[str, Any]
+) -> None:
+    use_database(engine)
+    assert found(DTWS_SIO=keys) == []
+
+
+def test_a_broken_setting_is_told_once_whatever_the_database(use_database: Callable[[str], None]) -> None:
+    use_database("mysql")
+    assert [id for id, _, _ in found(DTWS_SIO={"PORT": 0})] == ["dtws_sio.E003"]

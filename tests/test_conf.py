@@ -1,0 +1,209 @@
+"""The setting DTWS_SIO; rows D-02 to D-05."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from dtws_sio import conf
+from dtws_sio.exceptions import DtwsSioError
+
+DEFAULTS = {
+    "HOST": "127.0.0.1",
+    "PORT": 8000,
+    "PATH": "socket.io",
+    "RUNTIME": "eventlet",
+    "MESSAGE_QUEUE": None,
+    "MESSAGE_CHANNEL": "socketio",
+    "ALLOWED_ORIGINS": None,
+    "PING_INTERVAL": 25,
+    "PING_TIMEOUT": 20,
+    "CONNECT_TIMEOUT": 45,
+    "MAX_PAYLOAD": 1_000_000,
+    "MAX_BACKLOG": 1_000_000,
+    "BACKLOG_POLICY": "close",
+    "COMPRESSION": False,
+    "ENGINE": "own",
+    "HANDLER_POOL": 100,
+    "ACK_ERRORS": True,
+    "SERVER": {},
+}
+
+GOOD: dict[str, list[Any]] = {
+    "HOST": ["0.0.0.0", "::1", "localhost"],
+    "PORT": [1, 65535],
+    "PATH": ["socket.io", "live/socket.io", "s"],
+    "RUNTIME": ["eventlet", "gevent", "threading"],
+    "MESSAGE_QUEUE": [None, "redis://localhost:6379/0", "rediss://h", "redis+sentinel://h:1/0/name", "unix:///r.sock"],
+    "MESSAGE_CHANNEL": ["shop"],
+    "ALLOWED_ORIGINS": [None, "*", [], ["https://a.com", "http://b.com:81"], ("https://*.a.com",)],
+    "PING_INTERVAL": [1, 0.3],
+    "PING_TIMEOUT": [0.01, 60],
+    "CONNECT_TIMEOUT": [1.5],
+    "MAX_PAYLOAD": [1, 10**9],
+    "MAX_BACKLOG": [1],
+    "BACKLOG_POLICY": ["close", "drop-oldest", "keep-newest"],
+    "COMPRESSION": [True, False],
+    "ENGINE": ["own", "stock"],
+    "HANDLER_POOL": [1],
+    "ACK_ERRORS": [True, False],
+    "SERVER": [{}, {"cookie": "io", "http_compression": True}],
+}
+
+BAD: dict[str, list[Any]] = {
+    "HOST": ["", " a", None, 1, b"localhost"],
+    "PORT": [0, -1, 65536, "8000", 80.0, True, None],
+    "PATH": ["", "/socket.io", "socket.io/", "a?b", "a#b", "a b", "a%20b", "a\\b", None, 1],
+    "RUNTIME": ["asyncio", "Eventlet", "", None, [], {}],
+    "MESSAGE_QUEUE": ["", "localhost", "amqp://h", "http://h", "redis://[::1", 1, True],
+    "MESSAGE_CHANNEL": ["", None, 1],
+    "ALLOWED_ORIGINS": ["https://a.com", ["a.com"], ["https://a.com/"], ["https://[a"], [1], {"https://a.com"}, True],
+    "PING_INTERVAL": [0, -1, "25", None, True, float("nan"), float("inf"), 10**400],
+    "PING_TIMEOUT": [0, "20"],
+    "CONNECT_TIMEOUT": [0, None],
+    "MAX_PAYLOAD": [0, -1, 1e6, "1", None, True],
+    "MAX_BACKLOG": [0, 1.5],
+    "BACKLOG_POLICY": ["drop", "Close", "", None, 1],
+    "COMPRESSION": [1, 0, None, "yes"],
+    "ENGINE": ["Own", "", None],
+    "HANDLER_POOL": [0, "100", None],
+    "ACK_ERRORS": [1, None, "no"],
+    "SERVER": [None, [], "cookie"],
+}
+
+
+def cases(table: dict[str, list[Any]]) -> list[Any]:
+    return [pytest.param(key, value, id=f"{key}={value!r:.25}") for key, values in table.items() for value in values]
+
+
+def test_every_key_has_its_documented_default() -> None:
+    with override_settings(DTWS_SIO={}):
+        assert {key: getattr(conf.settings(), key.lower()) for key in conf.KEYS} == DEFAULTS
+
+
+def test_every_key_is_looked_over_and_has_cases_here() -> None:
+    assert set(conf.KEYS) == set(conf.RULES) == set(GOOD) == set(BAD)
+
+
+def test_a_project_without_the_setting_gets_the_defaults_row_d_02() -> None:
+    with override_settings():
+        del django_settings.DTWS_SIO
+        assert conf.settings() == conf.Settings()
+
+
+@pytest.mark.parametrize(("key", "value"), cases(GOOD))
+def test_a_usable_value_is_taken(key: str, value: object) -> None:
+    assert conf.problems({key: value}) == []
+    with override_settings(DTWS_SIO={key: value}):
+        read = getattr(conf.settings(), key.lower())
+    assert read == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize(("key", "value"), cases(BAD))
+def test_an_unusable_value_is_named_with_the_remedy(key: str, value: object) -> None:
+    (problem,) = conf.problems({key: value})
+    assert problem.number == 3
+    assert problem.message == f'DTWS_SIO["{key}"] is {value!r}.'
+    assert problem.hint == f"It should be {conf.RULES[key][1]}."
+
+
+@pytest.mark.parametrize("raw", [None, [], "", "redis://h", 1, [("PORT", 1)]])
+def test_a_value_that_is_no_dict_is_named(raw: object) -> None:
+    assert conf.problems(raw) == [
+        conf.Problem(1, f"DTWS_SIO is {raw!r}, not a dict.", "Write DTWS_SIO = {} for the defaults.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("MESAGE_QUEUE", 'Did you mean "MESSAGE_QUEUE"?'),
+        ("ping_timeout", 'Did you mean "PING_TIMEOUT"?'),
+        ("ALLOWED_ORIGIN", 'Did you mean "ALLOWED_ORIGINS"?'),
+        ("xyzzy", "The keys are " + ", ".join(DEFAULTS) + "."),
+        (1, "The keys are " + ", ".join(DEFAULTS) + "."),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest_right_one(key: object, hint: str) -> None:
+    assert conf.problems({key: 1}) == [conf.Problem(2, f'Unknown setting DTWS_SIO["{key}"].', hint)]
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [("port", "its name is PORT"), ("handlers", "sockets.py"), ("settings", "its name is SERVER")],
+    ids=["D-03", "D-04", "D-05"],
+)
+def test_the_keys_of_the_old_setting_are_told_where_they_went(key: str, place: str) -> None:
+    (problem,) = conf.problems({key: 1})
+    assert problem.number == 2
+    assert "django-tornado-websockets" in problem.hint
+    assert place in problem.hint
+
+
+@pytest.mark.parametrize(("option", "key"), conf.SERVER_OPTIONS_WITH_A_KEY.items())
+def test_a_server_argument_that_has_a_key_is_sent_there(option: str, key: str) -> None:
+    assert key in conf.KEYS
+    (problem,) = conf.problems({"SERVER": {option: 1}})
+    assert problem.number == 4
+    assert repr(option) in problem.message
+    assert f'DTWS_SIO["{key}"]' in problem.hint
+
+
+@pytest.mark.parametrize("option", ["serializer", "async_handlers", "ping", 1])
+def test_a_server_argument_that_is_not_for_users_is_refused(option: object) -> None:
+    (problem,) = conf.problems({"SERVER": {option: 1}})
+    assert (problem.number, repr(option) in problem.message) == (4, True)
+    assert problem.hint == f"The options are {', '.join(conf.SERVER_OPTIONS)}."
+
+
+def test_every_problem_is_named_at_once() -> None:
+    found = conf.problems({"PORTT": 1, "PORT": "x", "PATH": "/", "SERVER": {"json": None}})
+    assert [problem.number for problem in found] == [2, 3, 3, 4]
+
+
+@pytest.mark.parametrize("raw", [{"PORT": "x"}, {"PROT": 1}, {"SERVER": {"json": None}}, [1]])
+def test_settings_that_cannot_be_used_are_not_given(raw: Any) -> None:
+    (problem,) = conf.problems(raw)
+    with override_settings(DTWS_SIO=raw), pytest.raises(conf.ConfigurationError) as caught:
+        conf.settings()
+    assert str(caught.value) == f"{problem.message} {problem.hint}"
+
+
+def test_a_configuration_error_is_djangos_and_ours() -> None:
+    assert issubclass(conf.ConfigurationError, ImproperlyConfigured)
+    assert issubclass(conf.ConfigurationError, DtwsSioError)
+
+
+def test_override_settings_is_honoured() -> None:
+    for port in (8001, 8002):
+        with override_settings(DTWS_SIO={"PORT": port}):
+            assert conf.settings().port == port
+    with override_settings(DTWS_SIO={}):
+        assert conf.settings().port == 8000
+
+
+@pytest.mark.parametrize("raw", [{}, {"PORT": 8001}])
+def test_the_values_are_read_once_for_each_setting(raw: dict[str, object]) -> None:
+    with override_settings(DTWS_SIO=raw):
+        assert conf.settings() is conf.settings()
+
+
+def test_the_values_in_force_cannot_be_changed() -> None:
+    raw: dict[str, Any] = {"SERVER": {"cookie": "io"}}
+    with override_settings(DTWS_SIO=raw):
+        settings = conf.settings()
+        raw["SERVER"]["cookie"] = "other"
+        assert settings.server == {"cookie": "io"}
+        with pytest.raises(TypeError):
+            settings.server["cookie"] = "other"  # type: ignore[index]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            settings.port = 1  # type: ignore[misc]
+
+
+def test_the_endpoint_has_slashes_around_it() -> None:
+    assert conf.Settings(path="live/socket.io").url_path == "/live/socket.io/"

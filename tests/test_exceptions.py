@@ -1,0 +1,55 @@
+"""The error tree; rows D-60 to D-64."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from dtws_sio import conf, exceptions
+from dtws_sio.exceptions import DtwsSioError, RegistrationError
+
+ALL = [each for _, each in inspect.getmembers(exceptions, inspect.isclass)] + [conf.ConfigurationError]
+
+
+@pytest.mark.parametrize("error", ALL)
+def test_every_error_is_caught_by_the_base_row_d_60(error: type[Exception]) -> None:
+    assert issubclass(error, DtwsSioError)
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (exceptions.DuplicateHandlerError, NameError),
+        (exceptions.DuplicateNamespaceError, NameError),
+        (exceptions.InvalidInstanceError, TypeError),
+        (exceptions.NotCallableError, TypeError),
+        (exceptions.SignatureError, TypeError),
+        (exceptions.EventNameError, ValueError),
+        (exceptions.NamespacePathError, ValueError),
+        (exceptions.MissingDependencyError, ImportError),
+        (exceptions.NotServingError, RuntimeError),
+    ],
+)
+def test_an_error_is_also_the_builtin_one_that_says_its_kind(error: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(error, builtin)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.DuplicateHandlerError,
+        exceptions.InvalidInstanceError,
+        exceptions.NotCallableError,
+        exceptions.DuplicateNamespaceError,
+    ],
+    ids=["D-61", "D-62", "D-64", "D-20"],
+)
+def test_what_goes_wrong_in_sockets_py_is_a_registration_error(error: type[Exception]) -> None:
+    assert issubclass(error, RegistrationError)
+
+
+def test_an_event_error_carries_what_the_page_is_told() -> None:
+    error = exceptions.EventError("the room is full", code="full")
+    assert (str(error), error.message, error.code) == ("the room is full", "the room is full", "full")
+    assert exceptions.EventError("no").code == "error"

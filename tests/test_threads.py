@@ -1,0 +1,110 @@
+"""What other threads of the operating system have done in the hub's; a patched process of its own for each scenario."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("eventlet") is None, reason="eventlet is not installed")
+
+PRELUDE = """
+from dtws_sio import runtime
+runtime.patch()
+import eventlet
+from eventlet import patcher, tpool
+from dtws_sio.engine.threads import HubThread
+get_ident = patcher.original("_thread").get_ident
+here, thread = get_ident(), HubThread()
+"""
+
+
+def run(code: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + code], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_the_hubs_thread_is_told_from_others() -> None:
+    """Its greenlets are in it, although the patched `threading` gives each a number of its own."""
+    code = """
+print(thread.is_current(), eventlet.spawn(thread.is_current).wait(), tpool.execute(thread.is_current))
+"""
+    assert run(code) == ["True True False"]
+
+
+def test_what_another_thread_wants_done_is_done_in_the_hubs_and_answered() -> None:
+    """Several at once, each of which may wait, and the hub goes on meanwhile."""
+    code = """
+ticks = []
+def tick():
+    while True:
+        ticks.append(1)
+        eventlet.sleep(0.001)
+eventlet.spawn_n(tick)
+
+def job(number):
+    eventlet.sleep(0.02)
+    return get_ident() == here, number
+
+def other(number):
+    assert get_ident() != here
+    return thread.run(lambda: job(number))
+
+pool = eventlet.GreenPool()
+print(*pool.imap(lambda number: tpool.execute(other, number), range(8)))
+print(len(ticks) > 3)
+"""
+    assert run(code) == [" ".join(f"(True, {number})" for number in range(8)), "True"]
+
+
+def test_what_it_raises_there_is_raised_here() -> None:
+    code = """
+def fail():
+    raise LookupError("on purpose")
+try:
+    tpool.execute(thread.run, fail)
+except LookupError as error:
+    print(error)
+print(tpool.execute(thread.run, lambda: "lives on"))
+"""
+    assert run(code) == ["on purpose", "lives on"]
+
+
+def test_an_error_that_is_no_exception_is_raised_here_too() -> None:
+    """Hub rules: eventlet.Timeout is a BaseException."""
+    code = """
+def fail():
+    raise eventlet.Timeout(60)
+try:
+    tpool.execute(thread.run, fail)
+except BaseException as caught:
+    print(type(caught).__name__)
+print(tpool.execute(thread.run, lambda: "lives on"))
+"""
+    assert run(code) == ["Timeout", "lives on"]
+
+
+EMIT = """
+from django.conf import settings
+settings.configure(SECRET_KEY="tests", INSTALLED_APPS=["dtws_sio"])
+import django
+django.setup()
+from dtws_sio import sio
+sio.start()
+where = []
+sio.manager.emit = lambda event, data, *rest, **options: where.append((get_ident() == here, event, data))
+sio.emit("from the hub", 1)
+tpool.execute(sio.emit, "from a thread", 2)
+print(*where)
+"""
+
+
+def test_an_emit_from_any_thread_happens_in_the_hubs() -> None:
+    """Pitfalls, hub rules: scheduled from elsewhere it would never run."""
+    assert run(EMIT) == ["(True, 'from the hub', 1) (True, 'from a thread', 2)"]
