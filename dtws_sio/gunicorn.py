@@ -255,8 +255,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         """
         Call the application; one log line tells of a WebSocket session when it has ended.
 
-        A session runs inside this call. It answers past gunicorn and says so in a place of its greenlet's own, which
-        a later request on the same connection must not find set.
+        A session answers past gunicorn and says so in a place of its greenlet's own, which a later request on the same
+        connection must not find set.
         """
         from eventlet.wsgi import WSGI_LOCAL
 
@@ -268,10 +268,13 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         environ["eventlet.input"] = SimpleNamespace(get_socket=lambda: WebSocketConnection(connection))
         # What dtws_sio.engine takes over besides the socket, and whom it tells when the session has ended.
         environ["dtws_sio.early_bytes"] = self.unreaders[connection].take_buffered
-        if self.cfg.accesslog or self.cfg.logconfig or self.cfg.logconfig_dict:
+        if "HTTP_UPGRADE" in environ and (self.cfg.accesslog or self.cfg.logconfig or self.cfg.logconfig_dict):
             environ["dtws_sio.websocket_ended"] = self._session_log(environ)
         environ["wsgi.file_wrapper"] = PoliteFileWrapper
         body: Iterable[bytes] = application(environ, start_response)
+        ended = environ.pop("dtws_sio.websocket_ended", None)
+        if ended is not None and WSGI_LOCAL.already_handled:
+            ended()  # nobody took it over: the session ran inside the call, as with eventlet's own WebSocketWSGI
         return body
 
     def _session_log(self, environ: dict[str, Any]) -> Callable[[], None]:

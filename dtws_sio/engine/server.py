@@ -251,7 +251,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         parks = is_tls(sock)
         raw, early = (sock, b"") if parks else take_over(environ)
         connection = (ParkedConnection if parks else Connection)(
-            raw, session, response, extensions, self.max_http_buffer_size, environ.get("dtws_sio.websocket_ended")
+            raw, session, response, extensions, self.max_http_buffer_size, environ.pop("dtws_sio.websocket_ended", None)
         )
         return connection, early
 
