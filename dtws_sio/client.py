@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from dtws_sio.engine import Outgoing
-    from dtws_sio.pool import Mailbox
+    from dtws_sio.pool import Load, Mailbox
 
 
 class Client:
@@ -25,6 +25,9 @@ class Client:
         environ: The WSGI environ of the handshake.
         accepted: Whether its connect handler let it in.
         left: The reason for which it went, or None while it is here.
+        is_gone: Whether its disconnect handler has begun; it is the last one that runs.
+        mailbox: Its events that wait for their turn.
+        load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
         session: What handlers keep for it.
     """
@@ -36,7 +39,9 @@ class Client:
         "accepted",
         "eio_sid",
         "environ",
+        "is_gone",
         "left",
+        "load",
         "mailbox",
         "namespace",
         "rooms",
@@ -60,6 +65,7 @@ class Client:
         namespace: str,
         environ: dict[str, Any],
         mailbox: Mailbox,
+        load: Load,
         deliver: Callable[[Outgoing, bool], None],
     ) -> None:
         self.sid = sid
@@ -67,8 +73,10 @@ class Client:
         self.namespace = namespace
         self.environ = environ
         self.mailbox = mailbox
+        self.load = load
         self.accepted = False
         self.left: str | None = None
+        self.is_gone = False
         self.rooms: set[Any] = set()
         self.session: dict[str, Any] = {}
         self.send = self._hold

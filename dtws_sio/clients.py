@@ -24,12 +24,13 @@ from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerT
 from dtws_sio.exceptions import EventError, ProtocolError
 from dtws_sio.manager import Manager, connecting, outgoing
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
+from dtws_sio.pool import Load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from dtws_sio.engine import Server, StockServer
-    from dtws_sio.pool import Pool
+    from dtws_sio.pool import Mailbox, Pool
 
 logger = logging.getLogger("dtws_sio.clients")
 
@@ -51,13 +52,15 @@ MAILBOX_EVENTS: Final = 1000
 """Events of one client that may wait for their turn; with more, its connection is not read until all of them ran."""
 
 
-class _Session:
-    """What an Engine.IO session carries: the client in each namespace that it joined."""
+class _Carrier:
+    """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("clients", "environ", "incomplete")
+    __slots__ = ("clients", "environ", "incomplete", "load", "unsettled")
 
-    def __init__(self, environ: dict[str, Any]) -> None:
+    def __init__(self, environ: dict[str, Any], load: Load) -> None:
         self.environ = environ
+        self.load = load
+        self.unsettled: dict[str, Mailbox] = {}
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
 
@@ -99,7 +102,7 @@ class Clients:
         self._pool = pool
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
-        self._sessions: dict[str, _Session] = {}
+        self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
         self._idle = Deadlines(connect_timeout, self._close_idle)
 
@@ -107,93 +110,98 @@ class Clients:
 
     def opened(self, eio_sid: str, environ: dict[str, Any]) -> None:
         """Note that a session begins."""
-        self._sessions[eio_sid] = _Session(_kept(environ))
+        pause, resume = partial(self._engine.pause, eio_sid), partial(self._engine.resume, eio_sid)
+        self._carriers[eio_sid] = _Carrier(_kept(environ), Load(MAILBOX_EVENTS, self._mailbox_bytes, pause, resume))
         self._idle.add(eio_sid)
 
     def closed(self, eio_sid: str, reason: str) -> None:
         """Take everything out that a session carried; it has ended."""
-        session = self._sessions.pop(eio_sid, None)
-        if session is not None:
-            for client in list(session.clients.values()):
+        carrier = self._carriers.pop(eio_sid, None)
+        if carrier is not None:
+            for client in list(carrier.clients.values()):
                 self._leave(client, reason)
 
     def received(self, eio_sid: str, data: Any) -> None:
         """Take in one Engine.IO message: a packet, or one of its attachments."""
-        session = self._sessions.get(eio_sid)
-        if session is None:
+        carrier = self._carriers.get(eio_sid)
+        if carrier is None:
             return
         try:
-            if type(data) is str and data.startswith("2[") and session.incomplete is None:
+            if type(data) is str and data.startswith("2[") and carrier.incomplete is None:
                 # An event of "/" that wants no acknowledgement: most packets are such.
-                self._event(session, "/", read_event(data[1:]), None, len(data))
+                self._event(carrier, "/", read_event(data[1:]), None, len(data))
                 return
-            packet = self._completed(session, data)
+            packet = self._completed(carrier, data)
             if packet is not None:
-                _ARRIVALS[packet.packet_type](self, session, eio_sid, packet)
+                _ARRIVALS[packet.packet_type](self, carrier, eio_sid, packet)
         except ProtocolError as error:
-            _later(logger, logging.WARNING, "closed the connection of %s: %s", session.address, error)
+            _later(logger, logging.WARNING, "closed the connection of %s: %s", carrier.address, error)
             self._engine.close(eio_sid, self._engine.reason.PARSE_ERROR)
 
     @staticmethod
-    def _completed(session: _Session, data: Any) -> Packet | None:
+    def _completed(carrier: _Carrier, data: Any) -> Packet | None:
         """Give the packet that is complete with what arrived, or None while attachments are due."""
-        awaited = session.incomplete
+        awaited = carrier.incomplete
         if awaited is None:
             if type(data) is not str:
                 raise ProtocolError("a binary frame where none is due, or a message that is no packet")
             packet = Packet(encoded_packet=data)
             if not packet.attachment_count:
                 return packet
-            session.incomplete = packet
+            carrier.incomplete = packet
             return None
         if not isinstance(data, bytes):
             raise ProtocolError("text where a binary attachment is due")
         if not awaited.add_attachment(data):
             return None
-        session.incomplete = None
+        carrier.incomplete = None
         return awaited
 
     def _close_idle(self, eio_sid: str, when: float) -> None:
-        session = self._sessions.get(eio_sid)
-        if session is not None and not session.clients:
+        carrier = self._carriers.get(eio_sid)
+        if carrier is not None and not carrier.clients:
             self._engine.close(eio_sid, self._engine.reason.TRANSPORT_CLOSE)
 
     # What arrives
 
-    def _on_connect(self, session: _Session, eio_sid: str, packet: Packet) -> None:
+    def _on_connect(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
         namespace = packet.namespace or "/"
         if namespace not in self._table and ANY not in self._open_namespaces and namespace not in self._open_namespaces:
-            _later(logger, logging.INFO, "refused %s (%s): there is no such namespace", namespace, session.address)
+            _later(logger, logging.INFO, "refused %r (%s): there is no such namespace", namespace, carrier.address)
             self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
             return
-        present = session.clients.get(namespace)
+        present = carrier.clients.get(namespace)
         if present is not None:
             if present.accepted:
                 raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
             return  # a page that calls connect() twice means one connection
+        # Whoever leaves and comes again before it was let in waits for its own turn: one handler at once, not many.
+        mailbox = carrier.unsettled.setdefault(namespace, self._pool.mailbox())
         client = Client(
             self._engine.generate_id(),
             eio_sid,
             namespace,
-            session.environ,
-            self._pool.mailbox(),
+            carrier.environ,
+            mailbox,
+            carrier.load,
             self._engine.deliverer(eio_sid),
         )
-        session.clients[namespace] = client
+        carrier.clients[namespace] = client
         self._manager.register(client)
-        client.mailbox.put(partial(self._connect, client, packet.data))
+        carrier.load.add(packet.size)
+        mailbox.put(partial(self._connect, client, carrier, packet.data, packet.size))
 
-    def _on_disconnect(self, session: _Session, eio_sid: str, packet: Packet) -> None:
-        client = session.clients.get(packet.namespace or "/")
+    def _on_disconnect(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
+        client = carrier.clients.get(packet.namespace or "/")
         if client is not None:
             self._leave(client, LEFT_NAMESPACE)
 
-    def _on_event(self, session: _Session, eio_sid: str, packet: Packet) -> None:
-        self._event(session, packet.namespace or "/", packet.data, packet.id, packet.size)
+    def _on_event(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
+        self._event(carrier, packet.namespace or "/", packet.data, packet.id, packet.size)
 
-    def _event(self, session: _Session, namespace: str, payload: list[Any], number: int | None, size: int) -> None:
+    def _event(self, carrier: _Carrier, namespace: str, payload: list[Any], number: int | None, size: int) -> None:
         """Have an event handled in its client's order; `number` is the id of the acknowledgement it wants, if any."""
-        client = session.clients.get(namespace)
+        client = carrier.clients.get(namespace)
         if client is None or client.left is not None:
             raise ProtocolError(f"an event for the namespace {namespace!r}, which is not joined")
         event, *data = payload
@@ -207,29 +215,35 @@ class Clients:
             _later(dispatch.logger, logging.INFO, "a wrong number of arguments came with %s", client.origin(event))
             self._ack_error(client, number, "wrong_arguments", f"Wrong number of arguments for {event}")
             return
-        job = partial(self._handle, client, handler, arguments, event, number)
+        carrier.load.add(size)
+        job = partial(self._handle, client, handler, arguments, event, number, size)
         if handler.concurrent and client.accepted:
             self._pool.submit(job)
-        elif client.mailbox.put(job, size) and client.mailbox.exceeds(MAILBOX_EVENTS, self._mailbox_bytes):
-            self._engine.pause(client.eio_sid)
-            client.mailbox.call_when_empty(partial(self._engine.resume, client.eio_sid))
+        else:
+            client.mailbox.put(job)
 
-    def _on_ack(self, session: _Session, eio_sid: str, packet: Packet) -> None:
-        client = session.clients.get(packet.namespace or "/")
+    def _on_ack(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
+        client = carrier.clients.get(packet.namespace or "/")
         if client is not None:
             self._manager.trigger_callback(client.sid, packet.id, packet.data)
 
     # Joining
 
-    def _connect(self, client: Client, auth: Any) -> None:
+    def _connect(self, client: Client, carrier: _Carrier, auth: Any, size: int) -> None:
         """Ask the connect handler, and accept or refuse the client. Source: wire rules C1 to C6."""
-        refusal = self._ask(client, auth)
-        if refusal is None:
-            self._accept(client)
-            return
-        logger.info("refused %s: %s", client, refusal["message"])
-        self._send(client.eio_sid, CONNECT_ERROR, client.namespace, refusal)
-        self._forget(client)
+        try:
+            if client.left is not None:
+                self._forget(client)  # it left before its turn came
+            elif (refusal := self._ask(client, auth)) is None:
+                self._accept(client)
+            else:
+                logger.info("refused %s: %s", client, refusal["message"])
+                self._send(client.eio_sid, CONNECT_ERROR, client.namespace, refusal)
+                self._forget(client)
+        finally:
+            if not client.mailbox:
+                carrier.unsettled.pop(client.namespace, None)
+            carrier.load.done(size)
 
     def _ask(self, client: Client, auth: Any) -> dict[str, Any] | None:
         """Run the connect handler; None if it lets the client in, else what the client is told."""
@@ -283,9 +297,9 @@ class Clients:
         """From now on nothing is sent to the client; its disconnect handler runs, once, if it had been accepted."""
         if not client.leave(reason):
             return
-        session = self._sessions.get(client.eio_sid)
-        if session is not None:
-            session.clients.pop(client.namespace, None)
+        carrier = self._carriers.get(client.eio_sid)
+        if carrier is not None:
+            carrier.clients.pop(client.namespace, None)
         if not client.accepted:
             return  # `_connect` is still at it, and sees to the rest
         self._manager.withdraw(client)
@@ -294,6 +308,7 @@ class Clients:
             runtime.call_later(DISCONNECT_PATIENCE, partial(self._pool.submit, goodbye))
 
     def _say_goodbye(self, client: Client) -> None:
+        client.is_gone = True
         logger.info("disconnected %s: %s", client, client.left)
         try:
             with suppress(HandlerFailedError, *REFUSALS):  # logged already; nobody is left to be told
@@ -304,25 +319,27 @@ class Clients:
     def _forget(self, client: Client) -> None:
         self._manager.withdraw(client)
         self._manager.forget(client)
-        session = self._sessions.get(client.eio_sid)
-        if session is not None and session.clients.get(client.namespace) is client:
-            del session.clients[client.namespace]
+        carrier = self._carriers.get(client.eio_sid)
+        if carrier is not None and carrier.clients.get(client.namespace) is client:
+            del carrier.clients[client.namespace]
 
     # Handling and answering
 
     def _handle(
-        self, client: Client, handler: Handler, arguments: tuple[Any, ...], event: str, number: int | None
+        self, client: Client, handler: Handler, arguments: tuple[Any, ...], event: str, number: int | None, size: int
     ) -> None:
         """
         Run an event's handler and send what it returns as the acknowledgement.
 
-        An event that came while the connect handler ran waited for it, and is dropped if the client was refused.
+        An event that came while the connect handler ran waited for it, and is dropped if the client was refused. So is
+        one that still waits when the disconnect handler has begun: that one is the last.
 
         Source: wire rules C5, P4 and P6.
         """
-        if not client.accepted:
-            return
         try:
+            if client.is_gone or not client.accepted:
+                dispatch.logger.info("dropped %s, which is gone", client.origin(event))
+                return
             answer = dispatch.run(handler.function, arguments, partial(client.origin, event))
         except EventError as error:
             self._ack_error(client, number, error.code, error.message)
@@ -331,6 +348,8 @@ class Clients:
         else:
             if answer is not NO_ACK and number is not None:
                 self._answer(client, number, answer, event)
+        finally:
+            client.load.done(size)
 
     def _answer(self, client: Client, number: int, answer: Any, event: str) -> None:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
@@ -357,7 +376,7 @@ class Clients:
         self._engine.deliver(eio_sid, outgoing(kind, namespace, data, number))
 
 
-_ARRIVALS: Final[dict[int, Callable[[Clients, _Session, str, Packet], None]]] = {
+_ARRIVALS: Final[dict[int, Callable[[Clients, _Carrier, str, Packet], None]]] = {
     CONNECT: Clients._on_connect,
     DISCONNECT: Clients._on_disconnect,
     EVENT: Clients._on_event,

@@ -30,7 +30,9 @@ from dtws_sio.server import sio
 from dtws_sio.wsgi import SocketIOApplication
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication
 
 access_log = logging.getLogger("django.server")
 
@@ -189,7 +191,7 @@ class Server:
         self.http = wsgi.Server(
             self.socket,
             self.socket.getsockname(),
-            application,
+            partial(_without_body_for_head, application),
             log=_AccessLog(),
             log_format='"%(request_line)s" %(status_code)s %(body_length)s',
             environ={"wsgi.url_scheme": "https", "HTTPS": "on"} if self.tls else None,
@@ -212,6 +214,18 @@ class Server:
         Listener(self.socket, handle, pool=eventlet.GreenPool(MOST_CONNECTIONS), wrap=wrap).start()
         eventlet.spawn_n(_end_on_interrupt)
         Event().wait()
+
+
+def _without_body_for_head(
+    application: WSGIApplication, environ: dict[str, Any], start_response: StartResponse
+) -> Iterable[bytes]:
+    """Answer HEAD with the headers alone; eventlet's server sends what the application gives."""
+    body = application(environ, start_response)
+    if environ["REQUEST_METHOD"] != "HEAD":
+        return body
+    if hasattr(body, "close"):
+        body.close()
+    return []
 
 
 def _end_on_interrupt() -> None:

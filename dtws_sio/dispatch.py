@@ -2,8 +2,7 @@
 From an event to the function that handles it: the one seam through which every handler runs.
 
 `HandlerTable` is filled while `sockets.py` is imported; signatures are looked at there and then, never guessed from a
-TypeError later. `run` calls a handler, once, and leaves nothing behind. `Mailbox` keeps the events of one client and
-namespace in order.
+TypeError later. `run` calls a handler, once, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -219,13 +218,13 @@ class HandlerTable:
     def find(self, event: str, namespace: str, arguments: tuple[Any, ...]) -> tuple[Handler, tuple[Any, ...]] | None:
         """Look the handler of an event up, with the arguments to call it with; the most exact registration wins."""
         exact = self._handlers.get(namespace)
-        if exact is not None and event in exact:
+        if exact is not None and event != ANY and event in exact:
             return exact[event], arguments
         for place, before_namespace in ((namespace, ()), (ANY, (namespace,))):
             events = self._handlers.get(place)
             if events is None:
                 continue
-            if event in events:
+            if event != ANY and event in events:  # "*" from a client is a name like any other
                 return events[event], (*before_namespace, *arguments)
             if ANY in events and event not in LIFE_EVENTS:
                 return events[ANY], (event, *before_namespace, *arguments)
@@ -250,7 +249,7 @@ class Origin:
     environ: dict[str, Any] | None = None
 
     def __str__(self) -> str:
-        return f"{self.event!r} of {self.namespace} from {self.sid}"
+        return f"{self.event[:100]!r} of {self.namespace} from {self.sid}"
 
 
 class HandlerFailedError(Exception):

@@ -205,7 +205,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         from dtws_sio.server import sio
 
         try:
-            sio.stop(seconds)
+            if not sio.stop(seconds):
+                self.log.warning("handlers still ran after %g s and are cut off", seconds)
         except Exception:
             self.log.exception("closing the Socket.IO clients failed")
 

@@ -204,10 +204,10 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         The packet is encoded once, also when nobody is there, so that data which cannot be sent is always told. Only an
         emit with a callback needs a packet for each client, with an acknowledgement id of its own.
         """
-        payload = [event, *data] if isinstance(data, tuple) else [event] if data is None else [event, data]
+        payload = [event, *_arguments(data)]
         shared = outgoing(EVENT, namespace, payload, key=(namespace, event))
         volatile = volatile or _volatile.get()
-        recipients = self._recipients(namespace, to or room)
+        recipients = self._recipients(namespace, room if to is None else to)
         if skip_sid is not None:
             skipped = skip_sid if isinstance(skip_sid, (list, tuple, set)) else (skip_sid,)
             recipients = [client for client in recipients if client.sid not in skipped]
@@ -239,7 +239,10 @@ class Manager(socketio.Manager):  # type: ignore[misc]
 
     def trigger_callback(self, sid: str, id: int | None, data: list[Any]) -> None:
         """Hand an acknowledgement to the callback that waits for it; one that nobody waits for is ignored."""
-        callback = self.callbacks.get(sid, {}).pop(id, None) if id else None
+        waiting = self.callbacks.get(sid, {})
+        callback = waiting.pop(id, None) if id else None
+        if len(waiting) == 1:  # the counter of ids
+            del self.callbacks[sid]
         if callback is not None:
             self.server.clients.acknowledged(callback, data, sid)
 

@@ -71,5 +71,8 @@ def _matches(origin: str, pattern: str) -> bool:
     """Compare as CSRF_TRUSTED_ORIGINS does: exactly, or any subdomain of `https://*.example.com`."""
     if "*" not in pattern:
         return origin == pattern
-    wanted, given = urlsplit(pattern), urlsplit(origin)
+    try:
+        wanted, given = urlsplit(pattern), urlsplit(origin)
+    except ValueError:  # such as "https://["
+        return False
     return wanted.scheme == given.scheme and is_same_domain(given.netloc, wanted.netloc.lstrip("*"))

@@ -43,7 +43,7 @@ RESERVED_EVENTS: Final = frozenset(
 MOST_ATTACHMENTS: Final = 10
 """Binary attachments of one packet, as in the reference server and client; with more they close the connection."""
 
-_HEAD: Final = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,]*),?)?([0-9]{1,15})?")
+_HEAD: Final = re.compile(r"([0-6])(?:([0-9]+)-)?(?:(/[^,\x00-\x1f\x7f]{0,199})(?:,|$))?([0-9]{1,15})?")
 """Fifteen digits of an acknowledgement id are more than a client can count to, and fit a JavaScript number."""
 
 _BINARY: Final = {EVENT: BINARY_EVENT, ACK: BINARY_ACK}

@@ -29,46 +29,77 @@ class Mailbox:
     A turn is one job; the next one then goes behind those of others that wait for the pool. Made by `Pool.mailbox`.
     """
 
-    __slots__ = ("_bytes", "_is_busy", "_jobs", "_pool", "_when_empty")
+    __slots__ = ("_is_busy", "_jobs", "_pool")
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._jobs: deque[tuple[Job, int]] = deque()
-        self._bytes = 0
+        self._jobs: deque[Job] = deque()
         self._is_busy = False
-        self._when_empty: Callable[[], object] | None = None
 
-    def put(self, job: Job, size: int = 0) -> bool:
-        """Have a job, which holds so many bytes, run after those before it; True if it has to wait for one."""
-        self._jobs.append((job, size))
-        self._bytes += size
+    def __len__(self) -> int:
+        """How many jobs wait, the one that runs not counted."""
+        return len(self._jobs)
+
+    def put(self, job: Job) -> bool:
+        """Have a job run after those before it; True if it has to wait for one."""
+        self._jobs.append(job)
         if self._is_busy:
             return True
         self._is_busy = True
         self._pool.submit(self)
         return False
 
-    def exceeds(self, jobs: int, size: int) -> bool:
-        """Tell whether more wait than so many jobs, or so many bytes."""
-        return len(self._jobs) > jobs or self._bytes > size
-
-    def call_when_empty(self, function: Callable[[], object]) -> None:
-        """Have a function called once nothing waits any more."""
-        self._when_empty = function
-
     def take(self) -> Job:
         """Give the job whose turn it is; called by the pool."""
-        job, size = self._jobs.popleft()
-        self._bytes -= size
-        return job
+        return self._jobs.popleft()
 
     def has_more(self) -> bool:
         """Tell, after a job, whether another one waits; called by the pool."""
         self._is_busy = bool(self._jobs)
-        if not self._is_busy and self._when_empty is not None:
-            relief, self._when_empty = self._when_empty, None
-            relief()
         return self._is_busy
+
+
+class Load:
+    """
+    What one connection gave us to do and is not done: beyond the bounds it is read no more, until all of it is.
+
+    Args:
+        most_jobs: Jobs that may wait or run.
+        most_bytes: Bytes that they may hold; a single one may hold more.
+        pause: Stops the reading.
+        resume: Lets it go on.
+    """
+
+    __slots__ = ("_bytes", "_is_paused", "_jobs", "_most_bytes", "_most_jobs", "_pause", "_resume")
+
+    def __init__(
+        self, most_jobs: int, most_bytes: int, pause: Callable[[], object], resume: Callable[[], object]
+    ) -> None:
+        self._most_jobs = most_jobs
+        self._most_bytes = most_bytes
+        self._pause = pause
+        self._resume = resume
+        self._jobs = 0
+        self._bytes = 0
+        self._is_paused = False
+
+    def add(self, size: int) -> None:
+        """Count a job that holds so many bytes."""
+        self._jobs += 1
+        self._bytes += size
+        if self._is_paused or self._jobs == 1:
+            return
+        if self._jobs > self._most_jobs or self._bytes > self._most_bytes:
+            self._is_paused = True
+            self._pause()
+
+    def done(self, size: int) -> None:
+        """Count it no more."""
+        self._jobs -= 1
+        self._bytes -= size
+        if self._is_paused and not self._jobs:
+            self._is_paused = False
+            self._resume()
 
 
 class Pool:
@@ -181,9 +212,9 @@ class _ThreadMailbox(Mailbox):
     __slots__ = ()
     _pool: ThreadPool
 
-    def put(self, job: Job, size: int = 0) -> bool:
+    def put(self, job: Job) -> bool:
         with self._pool.lock:
-            return super().put(job, size)
+            return super().put(job)
 
     def take(self) -> Job:
         with self._pool.lock:

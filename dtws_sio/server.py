@@ -228,6 +228,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         ended = self._pool.wait_until_idle(seconds)
         self.eio.shutdown()
         self.serving = False
+        del self.eio, self.manager, self.clients, self.environ  # from now on `__getattr__` answers for them
         return ended
 
     def _engineio_server_class(self) -> type[engine.Server | engine.StockServer]:
@@ -278,22 +279,47 @@ class Server(socketio.Server):  # type: ignore[misc]
         if type(event) is not str or event in RESERVED_EVENTS:
             _check_event_name(event)
         path = "/" if namespace is None else namespace_path(namespace)
-        if on_commit:
-            _ = self.manager  # whoever cannot emit is told now, not after the commit
-            transaction.on_commit(
-                partial(self.emit, event, data, to, room, skip_sid, path, callback, ignore_queue, volatile=volatile)
-            )
-            return
-        if self.serving and not self.eio.thread.is_current():
-            send = partial(self.emit, event, data, to, room, skip_sid, path, callback, ignore_queue, volatile=volatile)
-            self.eio.thread.run(send)
+        room = _several(room if to is None else to)
+        if room == []:
+            return  # nobody, which is not everybody
+        skip_sid = _several(skip_sid)
+        if on_commit or not self._is_here():
+            rest = (event, data, room, None, skip_sid, path, callback, ignore_queue)
+            again = partial(self.emit, *rest, volatile=volatile)
+            if on_commit:
+                _ = self.manager  # whoever cannot emit is told now, not after the commit
+                transaction.on_commit(again)
+            else:
+                self.eio.thread.run(again)
             return
         try:
-            self.manager.emit(
-                event, data, path, to or room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile
-            )
+            self.manager.emit(event, data, path, room, skip_sid, callback, ignore_queue=ignore_queue, volatile=volatile)
         except (TypeError, ValueError) as error:
             raise EmitError(f"the data of the event {event!r} cannot be sent: {error}") from error
+
+    def _is_here(self) -> bool:
+        """Tell whether this is the thread of the hub, or none is; only there may its clients be touched."""
+        return not self.serving or self.eio.thread.is_current()
+
+    def _run_here(self, function: Callable[..., Any], *args: Any) -> Any:
+        return function(*args) if self._is_here() else self.eio.thread.run(partial(function, *args))
+
+    def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        """
+        Put a client into a room, in whichever process it is.
+
+        Raises:
+            ValueError: If there is no such client and no message queue, or the room is another client's private one.
+        """
+        self._run_here(self.manager.enter_room, sid, namespace_path(namespace), room)
+
+    def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
+        self._run_here(self.manager.leave_room, sid, namespace_path(namespace), room)
+
+    def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Take everybody out of a room, in all processes. Raises ValueError if it is a client's private one."""
+        self._run_here(self.manager.close_room, room, namespace_path(namespace))
 
     def warn(self, sid: str, message: str, namespace: str | None = None) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
@@ -347,7 +373,9 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""
-        path = namespace_path(namespace)
+        self._run_here(self._disconnect, sid, namespace_path(namespace), ignore_queue)
+
+    def _disconnect(self, sid: str, path: str, ignore_queue: bool) -> None:
         client = self._local(sid, path)
         if client is not None:
             self.clients.disconnect(client, self.reason.SERVER_DISCONNECT)
@@ -370,6 +398,11 @@ def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any
         life = [(event, partial(trigger, event)) for event in sorted(LIFE_EVENTS)]
         return [(ANY, trigger), *life]
     return [(name[3:], getattr(namespace, name)) for name in dir(type(namespace)) if name.startswith("on_")]
+
+
+def _several(names: Any) -> Any:
+    """Give a collection of sids or rooms as a list, the only kind that a message queue carries; else the one name."""
+    return list(names) if isinstance(names, (list, tuple, set, frozenset)) else names
 
 
 def _check_event_name(event: object) -> None:

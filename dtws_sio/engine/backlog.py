@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eventlet import greenthread, hubs
 
@@ -17,6 +17,10 @@ logger = logging.getLogger("dtws_sio.engine")
 
 POLICIES: Final = ("close", "drop-oldest", "keep-newest")
 """Close the client; drop its oldest messages; or drop older messages of the same key first, then the oldest."""
+
+
+SLACK: Final = 8
+"""The part of the limit by which more than the excess is dropped."""
 
 
 class Backlog:
@@ -55,10 +59,12 @@ class Backlog:
             return False
         if self.policy == "keep-newest" and outgoing.key is not None:
             excess -= self._discard(session, [old for old in session.outbox if old.key == outgoing.key])
-        excess -= self._discard(session, _oldest(session.outbox, excess))
+        if excess > 0:
+            # More than is needed: walking through a long outbox for each small message would hold everybody up.
+            excess -= self._discard(session, _oldest(session.outbox, excess + self.limit // SLACK))
         if excess <= 0 or outgoing.key is None or not session.outbox:
             return True
-        self._tell(session, outgoing)
+        self._tell(session, [outgoing])
         return False
 
     def _close(self, session: Session, size: int) -> None:
@@ -74,16 +80,23 @@ class Backlog:
         session.close("transport error")
 
     def _discard(self, session: Session, unwanted: list[Outgoing]) -> int:
+        if not unwanted:
+            return 0
         freed = sum(outgoing.size for outgoing in unwanted)
-        session.outbox = [outgoing for outgoing in session.outbox if outgoing not in unwanted]
+        gone = set(map(id, unwanted))
+        session.outbox = [outgoing for outgoing in session.outbox if id(outgoing) not in gone]
         session.waiting -= freed
-        for outgoing in unwanted:
-            self._tell(session, outgoing)
+        self._tell(session, unwanted)
         return freed
 
-    def _tell(self, session: Session, outgoing: Outgoing) -> None:
-        self.discarded += 1
-        _log("discarded %s, %d bytes for %s, which is behind", outgoing.key, outgoing.size, session.sid)
+    def _tell(self, session: Session, unwanted: list[Outgoing]) -> None:
+        """Count what is discarded, and log it in one line for each kind of message."""
+        self.discarded += len(unwanted)
+        sizes: dict[Any, list[int]] = {}
+        for outgoing in unwanted:
+            sizes.setdefault(outgoing.key, []).append(outgoing.size)
+        for key, each in sizes.items():
+            _log("discarded %d of %s, %d bytes, for %s, which is behind", len(each), key, sum(each), session.sid)
 
 
 def _oldest(outbox: Iterable[Outgoing], excess: int) -> list[Outgoing]:

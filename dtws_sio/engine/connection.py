@@ -35,6 +35,12 @@ _socket = patcher.original("socket")
 READ_SIZE: Final = 65536
 """Bytes asked for at once: room for hundreds of small frames."""
 
+CLOSING_SECONDS: Final = 5.0
+"""How long a client may take to answer a close frame."""
+
+PAUSE_SECONDS: Final = 0.01
+"""How often a paused TLS connection looks whether it may read again."""
+
 logger = logging.getLogger("dtws_sio.engine")
 
 
@@ -61,6 +67,7 @@ class Connection:
         "_fragments",
         "_head",
         "_hub",
+        "_is_text",
         "_protocol",
         "_reader",
         "_rest",
@@ -92,7 +99,8 @@ class Connection:
         self._writer: Any = None
         self._rest: bytes | memoryview = b""
         self.unsent = 0
-        self._fragments: list[Any] | None = None
+        self._fragments = bytearray()
+        self._is_text = False
         self._ended = ended
 
     # In
@@ -118,7 +126,8 @@ class Connection:
             self._hub.schedule_call_global(0, self._resume)
 
     def _resume(self) -> None:
-        if self._reader is None and self.state != "ended":
+        is_wanted = self.state == "closing" or (self.state == "open" and not self.session.paused)
+        if self._reader is None and is_wanted:
             self._listen()
 
     def _readable(self, fileno: object) -> None:
@@ -161,7 +170,7 @@ class Connection:
             elif opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                 self._take_fragment(frame)
         if protocol.writes:
-            self._answer(protocol.data_to_send())
+            self._answer()
         if protocol.eof_sent:
             self._lose("transport error" if protocol.close_rcvd is None else "transport close")
 
@@ -175,21 +184,22 @@ class Connection:
 
     def _take_fragment(self, frame: Any) -> None:
         """Collect a message that comes in several frames (RFC 6455 section 5.4); the protocol checked their order."""
-        if self._fragments is None:
-            self._fragments = [frame.opcode]
-        self._fragments.append(frame.data)
+        if frame.opcode is not Opcode.CONT:
+            self._is_text = frame.opcode is Opcode.TEXT
+        self._fragments += frame.data
         if frame.fin:
-            opcode, *parts = self._fragments
-            self._fragments = None
-            if opcode is Opcode.TEXT:
-                self._take_text(b"".join(parts))
+            data, self._fragments = bytes(self._fragments), bytearray()
+            if self._is_text:
+                self._take_text(data)
             else:
-                self.session.receive(self, b"".join(parts))
+                self.session.receive(self, data)
 
     # Out
 
     def write(self, outbox: list[Outgoing]) -> None:
         """Send what is due in one go; what the client's end does not take waits for it."""
+        if self.state != "open":
+            return
         if self._protocol.extensions:
             data = b"".join([self._compressed(part) for outgoing in outbox for part in outgoing.parts])
         elif len(outbox) == 1:
@@ -201,6 +211,8 @@ class Connection:
         self._send(data)
 
     def _compressed(self, part: str | bytes) -> bytes:
+        if self._protocol.state is not OPEN:
+            return b""  # the client has said goodbye
         if isinstance(part, str):
             self._protocol.send_text(part.encode("utf-8", "replace"))
         else:
@@ -231,8 +243,8 @@ class Connection:
             self._send(self._rest)
             if not self._rest:
                 self._stop_writing()
+                self._answer()
                 self.session.flush()
-                self._say_goodbye()
         except Exception as error:
             self._fail(error)
 
@@ -241,10 +253,16 @@ class Connection:
             self._hub.remove(self._writer)
             self._writer = None
 
-    def _answer(self, writes: list[bytes]) -> None:
-        """Send pongs and close frames; to a client that does not read they would only pile up."""
-        data = b"".join(writes)
-        if data and not self._rest:
+    def _answer(self) -> None:
+        """
+        Send pongs and close frames.
+
+        While the client's end takes nothing only the last one is kept (RFC 6455 section 5.5.3); it follows what was
+        sent before.
+        """
+        if self._rest:
+            del self._protocol.writes[:-1]
+        elif data := b"".join(self._protocol.data_to_send()):
             self._send(data)
 
     # The end
@@ -256,15 +274,10 @@ class Connection:
         self.state = "closing"
         if self._protocol.state is OPEN:
             self._protocol.send_close(code, reason)
-            self._say_goodbye()
+            self._answer()
         if self._reader is None:
             self.resume()
         self._hub.schedule_call_global(CLOSING_SECONDS, self.end)
-
-    def _say_goodbye(self) -> None:
-        """Send the close frame, once the client's end took what was sent before."""
-        if self.state == "closing" and not self._rest:
-            self._answer(self._protocol.data_to_send())
 
     def _lose(self, reason: str = "transport close") -> None:
         was_open = self.state == "open"
@@ -290,10 +303,6 @@ class Connection:
             self._sock.close()
 
 
-CLOSING_SECONDS: Final = 5.0
-"""How long a client may take to answer a close frame."""
-
-
 class ParkedConnection(Connection):
     """A WebSocket over TLS, whose reads and writes may each have to wait for the other: it keeps its greenlets."""
 
@@ -305,23 +314,27 @@ class ParkedConnection(Connection):
 
     def serve(self, early: bytes) -> None:
         """Read until the end, on the greenlet of the request."""
-        if early:
-            self._feed_safely(early)
-        while self.state != "ended":
-            try:
-                data = self._sock.recv(READ_SIZE)
-            except OSError:
-                data = b""
-            if self.state != "ended":
-                self._feed_safely(data)
+        try:
+            if early:
+                self._feed_safely(early)
+            while self.state != "ended":
+                while self.session.paused and self.state == "open":
+                    greenthread.sleep(PAUSE_SECONDS)
+                self._feed_safely(self._receive())
+        finally:
+            self._sock.close()
+
+    def _receive(self) -> bytes:
+        try:
+            return bytes(self._sock.recv(READ_SIZE))
+        except (OSError, ValueError):  # ValueError: TLS is over
+            return b""
 
     def begin(self, early: bytes = b"") -> None:
         """Do nothing; `serve` reads."""
 
-    def pause(self) -> None:
-        """Do nothing: events that pile up are bounded by what TLS reads at once."""
-
-    resume = _listen = pause
+    pause = resume = _listen = begin
+    """`serve` looks at the session before each read."""
 
     def _send(self, data: bytes | memoryview) -> None:
         self._rest = bytes(self._rest) + bytes(data)
@@ -334,15 +347,16 @@ class ParkedConnection(Connection):
         try:
             while self._rest and self.state != "ended":
                 data, self._rest, self.unsent = self._rest, b"", 0
-                self._sock.sendall(data)
+                self._sock.sendall(memoryview(data))
                 if not self._rest:
+                    self._answer()
                     self.session.flush()
-        except OSError:
+        except (OSError, ValueError):
             self._lose()
         finally:
             self._drains = False
 
     def _shut(self) -> None:
+        """Wake `serve`, which closes: another greenlet must not take the descriptor away from under it."""
         with suppress(OSError):
             self._sock.shutdown(_socket.SHUT_RDWR)
-        super()._shut()

@@ -37,14 +37,16 @@ class Handlers:
         answer = self._server._trigger_event("connect", sid, environ, run_async=False)
         if answer is None or answer is True:
             return True
-        del self._mailboxes[sid]
+        self._mailboxes.pop(sid, None)
         return False
 
     def received(self, sid: str, data: str | bytes) -> None:
         self._run(self._mailboxes[sid], "message", sid, data)
 
     def closed(self, sid: str, reason: str) -> None:
-        self._run(self._mailboxes.pop(sid), "disconnect", sid, reason)
+        mailbox = self._mailboxes.pop(sid, None)
+        if mailbox is not None:
+            self._run(mailbox, "disconnect", sid, reason)
 
     def _run(self, mailbox: Mailbox, event: str, *arguments: Any) -> None:
         mailbox.put(partial(self._server._trigger_event, event, *arguments, run_async=False))

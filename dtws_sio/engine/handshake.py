@@ -99,6 +99,19 @@ def early_bytes(environ: dict[str, Any]) -> bytes:
         return b""
 
 
+def has_gone(sock: Any) -> bool:
+    """Tell whether the client at the other end has closed, without taking anything that it sent."""
+    raw = getattr(sock, "fd", None)
+    if raw is None or is_tls(sock):
+        return False
+    try:
+        return bool(raw.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT) == b"")
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def is_tls(sock: object) -> bool:
     """Tell whether a socket speaks TLS."""
     return isinstance(sock, GreenSSLSocket)

@@ -111,7 +111,7 @@ class Server(engineio.Server):  # type: ignore[misc]
             body = self._gzip(body)
             headers.append(("Content-Encoding", "gzip"))
         start_response(answer.status, [*headers, ("Content-Length", str(len(body)))])
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _answer(self, environ: dict[str, Any]) -> Answer | None:
         method = environ["REQUEST_METHOD"]
@@ -123,11 +123,9 @@ class Server(engineio.Server):  # type: ignore[misc]
             raise Refusal("400 Bad Request", 5, "Unsupported protocol version")
         if transport not in self.transports or "j" in query:
             raise Refusal("400 Bad Request", 0, "Transport unknown")
-        if method not in {"GET", "POST"} or (transport == "websocket" and method != "GET"):
+        if method != "GET" and (method != "POST" or transport == "websocket" or not sid):
             raise Refusal("400 Bad Request", 2, "Bad handshake method")
         if not sid:
-            if method != "GET":
-                raise Refusal("400 Bad Request", 2, "Bad handshake method")
             if transport == "polling":
                 return self._open(environ)
             self._open_websocket(environ)
@@ -140,9 +138,10 @@ class Server(engineio.Server):  # type: ignore[misc]
             # What the WebSocket that wants the session said may be unread, although it was sent before this request.
             greenthread.sleep()
             greenthread.sleep()
+            session = self._session(sid)
         if session.connection is not None:
             raise Refusal("400 Bad Request", 3, "Bad request")
-        return self._poll(session) if method == "GET" else self._post(environ, session)
+        return self._poll(environ, session) if method == "GET" else self._post(environ, session)
 
     def _session(self, sid: str) -> Session:
         session: Session | None = self.sockets.get(sid)
@@ -178,7 +177,8 @@ class Server(engineio.Server):  # type: ignore[misc]
     # Polling
 
     def _open(self, environ: dict[str, Any]) -> Answer:
-        session = self._begin(environ, ["websocket"] if self.allow_upgrades and "websocket" in self.transports else [])
+        can_upgrade = self.allow_upgrades and "websocket" in self.transports
+        session = self._begin(environ, '"websocket"' if can_upgrade else "")
         cookie = [("Set-Cookie", self._cookie(session.sid))] if self.cookie else []
         return Answer.packets(session.take(), cookie)
 
@@ -186,11 +186,11 @@ class Server(engineio.Server):  # type: ignore[misc]
         given = self.cookie if isinstance(self.cookie, dict) else {"name": self.cookie, "path": "/", "SameSite": "Lax"}
         return str(self._generate_sid_cookie(sid, given))
 
-    def _poll(self, session: Session) -> Answer:
+    def _poll(self, environ: dict[str, Any], session: Session) -> Answer:
         if session.poll is not None:
             session.close(self.reason.TRANSPORT_ERROR)
             raise Refusal("400 Bad Request", 3, "Bad request")
-        return Answer.packets(session.wait())
+        return Answer.packets(session.wait(request_socket(environ)))
 
     def _post(self, environ: dict[str, Any], session: Session) -> Answer:
         if session.posting:
@@ -217,7 +217,7 @@ class Server(engineio.Server):  # type: ignore[misc]
 
     def _open_websocket(self, environ: dict[str, Any]) -> None:
         response, extensions = self._shake_hands(environ)
-        session = self._begin(environ, [])
+        session = self._begin(environ, "")
         connection, early = self._connection(environ, session, response, extensions)
         session.carry(connection)
         self._serve(connection, early)
@@ -232,7 +232,7 @@ class Server(engineio.Server):  # type: ignore[misc]
             connection.close()
         else:
             session.candidate = connection
-            self._hub.schedule_call_global(UPGRADE_SECONDS, _give_up, session, connection)
+            self._hub.schedule_call_global(UPGRADE_SECONDS, session.give_up, connection)
         self._serve(connection, early)
 
     def _shake_hands(self, environ: dict[str, Any]) -> tuple[bytes, list[Any]]:
@@ -263,7 +263,7 @@ class Server(engineio.Server):  # type: ignore[misc]
 
     # The life of a session
 
-    def _begin(self, environ: dict[str, Any], upgrades: list[str]) -> Session:
+    def _begin(self, environ: dict[str, Any], upgrades: str) -> Session:
         """
         Make a session whose first packet says how to go on (wire rule E1).
 
@@ -272,10 +272,9 @@ class Server(engineio.Server):  # type: ignore[misc]
         """
         session = Session(self, self.generate_id())
         self.sockets[session.sid] = session
-        opening = f'0{{"sid":"{session.sid}","upgrades":{json.dumps(upgrades)},{self._terms}}}'
-        session.outbox.append(Outgoing(opening))
-        if self.receiver.opened(session.sid, environ) is False:
-            del self.sockets[session.sid]
+        session.outbox.append(Outgoing(f'0{{"sid":"{session.sid}","upgrades":[{upgrades}],{self._terms}}}'))
+        if self.receiver.opened(session.sid, environ) is False or session.closed:
+            self.sockets.pop(session.sid, None)
             session.closed = True
             raise Refusal("401 Unauthorized", 4, "Forbidden")
         self._pings.add(session.sid)
@@ -372,6 +371,11 @@ class Server(engineio.Server):  # type: ignore[misc]
         for each in [sid] if sid is not None else list(self.sockets):
             self.close(each, self.reason.SERVER_DISCONNECT)
 
+    def shutdown(self) -> None:
+        """Let go of what only a serving process needs."""
+        super().shutdown()
+        self.thread.close()
+
     def pause(self, sid: str) -> None:
         """Read no more from a client, until `resume`."""
         session = self.sockets.get(sid)
@@ -385,11 +389,8 @@ class Server(engineio.Server):  # type: ignore[misc]
         session = self.sockets.get(sid)
         if session is not None and session.paused:
             session.paused = False
+            if session.pong_due is not None:  # its answer may have arrived while we did not read
+                session.pong_due = monotonic() + self.ping_timeout
+                self._pongs.add(sid)
             if session.connection is not None:
                 session.connection.resume()
-
-
-def _give_up(session: Session, connection: Connection) -> None:
-    if session.candidate is connection:
-        session.lost(connection, "transport close")
-        connection.close()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventlet.event import Event
 from websockets.frames import CloseCode
 
+from dtws_sio.engine.handshake import has_gone
 from dtws_sio.engine.outgoing import CLOSE, NOOP, PROBE_ANSWER, Outgoing
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Session:
     """
 
     __slots__ = (
+        "_polled",
         "candidate",
         "closed",
         "connection",
@@ -70,6 +72,7 @@ class Session:
         self.is_dirty = False
         self.is_behind = True
         self.poll: Event | None = None
+        self._polled: Any = None
         self.posting = False
         self.paused = False
         self.is_upgrading = False
@@ -104,7 +107,10 @@ class Session:
         """Hand the outbox to the transport, if that can take it now."""
         if self.connection is None:
             if self.poll is not None and self.outbox:
-                self._answer_poll(self.take())
+                if has_gone(self._polled):
+                    self.close("transport error")  # what it is sent would be lost without a word
+                else:
+                    self._answer_poll(self.take())
         elif not self.connection.unsent:
             if self.outbox:
                 self.connection.write(self.take())
@@ -116,13 +122,14 @@ class Session:
         self.waiting = 0
         return outbox
 
-    def wait(self) -> list[Outgoing]:
-        """Give what a GET is answered with, waiting until there is something."""
+    def wait(self, sock: Any) -> list[Outgoing]:
+        """Give what the GET that came on this socket is answered with, waiting until there is something."""
         if self.is_upgrading:
             return self.take() or [NOOP]  # an upgrade waits for the client's polling to pause
         if self.outbox or self.closed:
             return self.take()
         self.poll = poll = Event()
+        self._polled = sock
         self.is_behind = False
         try:
             packets: list[Outgoing] = poll.wait()
@@ -135,7 +142,7 @@ class Session:
     def _answer_poll(self, packets: list[Outgoing]) -> None:
         """Settle now what the GET that waits is answered with; its greenlet sends it in the hub's next turn."""
         assert self.poll is not None  # noqa: S101
-        poll, self.poll = self.poll, None
+        poll, self.poll, self._polled = self.poll, None, None
         self.is_behind = self.connection is None
         poll.send(packets)
 
@@ -155,7 +162,7 @@ class Session:
         """
         if self.closed:
             return
-        if connection is self.connection:
+        if connection is None or connection is self.connection:
             if type(packet) is str and packet[:1] == "4":
                 self.server.receiver.received(self.sid, packet[1:])
                 return
@@ -165,7 +172,7 @@ class Session:
                 if connection is None:
                     raise
                 self.close("parse error", CloseCode.PROTOCOL_ERROR)
-        elif connection is not None:
+        else:
             self._probe(connection, packet)
 
     def _control(self, packet: str | bytes) -> None:
@@ -194,6 +201,12 @@ class Session:
             self._drop_candidate()
             connection.close(CloseCode.PROTOCOL_ERROR)
 
+    def give_up(self, connection: Connection) -> None:
+        """Close a WebSocket that took too long to take the session over."""
+        if connection is self.candidate:
+            self._drop_candidate()
+            connection.close()
+
     def _drop_candidate(self) -> None:
         self.candidate = None
         self.is_upgrading = False
@@ -202,6 +215,8 @@ class Session:
         """Let a WebSocket carry the session from now on."""
         self.connection = connection
         self.is_behind = False
+        if self.paused:
+            connection.pause()
         self.end_poll(NOOP)
         self.flush()
 

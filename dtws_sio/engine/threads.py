@@ -40,6 +40,11 @@ class HubThread:
         while os.read(reader, 4096):
             while self._calls:
                 greenthread.spawn_n(self._calls.popleft())
+        os.close(reader)
+
+    def close(self) -> None:
+        """Take no more calls."""
+        os.close(self._wakeup)
 
     def run(self, function: Callable[[], T]) -> T:
         """Call a function in that thread, wait until it has ended, and give or raise what it did."""

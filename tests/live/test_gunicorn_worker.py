@@ -321,10 +321,8 @@ def test_a_bad_certificate_stops_gunicorn(tmp_path: Path) -> None:
 
 
 def test_a_lack_of_descriptors_is_survived_and_told_once() -> None:
-    def few_descriptors() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
-
-    with gunicorn("--keep-alive", "30", preexec_fn=few_descriptors) as server, ExitStack() as clients:
+    with gunicorn("--keep-alive", "30") as server, ExitStack() as clients:
+        resource.prlimit(worker_pid(server), resource.RLIMIT_NOFILE, (48, 48))
         for _ in range(60):
             clients.enter_context(raw_connection(server.port))
         log = server.wait_for_log("cannot accept connections on ('127.0.0.1', ")
