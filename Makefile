@@ -40,12 +40,17 @@ lint: $(INSTALLED) ## check style, types and which module imports which
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(INSTALLED) $(BUILT) ## measure; the figures are printed
+bench: $(INSTALLED) $(BUILT) $(VENV)/.bench-installed ## measure beside Node's socket.io; two minutes (ARGS="--all": an hour)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: soak
+soak: $(INSTALLED) $(BUILT) ## break the server for minutes: 100,000 conversations, then 100,000 clients
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} $(BIN)/pytest -n auto tests/fuzz
+	@$(BIN)/python benchmarks/soak.py
 
 .PHONY: clean
 clean: ## remove everything that was built, but keep the virtual environment
-	@rm -rf build dist *.egg-info dtws_sio/static static/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf build dist *.egg-info dtws_sio/static static/node_modules benchmarks/node/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	@find . -name __pycache__ -type d -not -path "./.venv*" -prune -exec rm -rf {} +
 
 # The stamps below let a second `make run` start at once.
@@ -57,6 +62,10 @@ $(BIN)/python:
 $(INSTALLED): setup.cfg setup.py pyproject.toml | $(BIN)/python $(BUILT)
 	@echo "installing the Python packages into $(VENV)"
 	@$(BIN)/python -m pip install --quiet -e ".[$(EXTRAS)]"
+	@touch $@
+
+$(VENV)/.bench-installed: setup.cfg $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet -e ".[bench]"
 	@touch $@
 
 $(NODE_MODULES): static/package.json static/package-lock.json

@@ -22,6 +22,19 @@ def broadcast(sid, data):
     sio.emit("broadcast", data)
 
 
+@sio.event
+def join(sid, name):
+    sio.enter_room(sid, name)
+
+
+@sio.event
+def room(sid, name, data):
+    sio.emit("room", data, room=name)
+
+
 eventlet.wsgi.server(
-    eventlet.listen(("127.0.0.1", int(sys.argv[1]))), socketio.WSGIApp(sio), log_output=False, max_size=20000
+    eventlet.listen(("127.0.0.1", int(sys.argv[1])), backlog=1024),
+    socketio.WSGIApp(sio),
+    log_output=False,
+    max_size=20000,
 )

@@ -1,1 +1,1 @@
-"""A Django project whose one handler answers, and one that broadcasts: what the benchmarks measure."""
+"""A Django project with the handlers that the load generators ask for, and a view that tells what it holds."""

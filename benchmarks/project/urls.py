@@ -1,3 +1,7 @@
-"""Nothing but Socket.IO is measured."""
+"""Besides Socket.IO only the counts are served."""
 
-urlpatterns: list[object] = []
+from django.urls import path
+
+from project.counts import counts
+
+urlpatterns = [path("counts", counts)]

@@ -198,8 +198,8 @@ class Connection:
 
     def write(self, outbox: list[Outgoing]) -> None:
         """Send what is due in one go; what the client's end does not take waits for it."""
-        if self.state != "open":
-            return
+        if self.state != "open" or self._protocol.state is not OPEN:
+            return  # nothing follows a close frame, whoever sent it
         if self._protocol.extensions:
             data = b"".join([self._compressed(part) for outgoing in outbox for part in outgoing.parts])
         elif len(outbox) == 1:
@@ -211,15 +211,20 @@ class Connection:
         self._send(data)
 
     def _compressed(self, part: str | bytes) -> bytes:
-        if self._protocol.state is not OPEN:
-            return b""  # the client has said goodbye
         if isinstance(part, str):
             self._protocol.send_text(part.encode("utf-8", "replace"))
         else:
             self._protocol.send_binary(part)
         return b"".join(self._protocol.data_to_send())
 
-    def _send(self, data: bytes | memoryview) -> None:
+    def _send(self, data: bytes) -> None:
+        if self.unsent:
+            self._rest = bytes(self._rest) + data
+            self.unsent = len(self._rest)
+        else:
+            self._push(data)
+
+    def _push(self, data: bytes | memoryview) -> None:
         try:
             sent = self._sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -240,7 +245,7 @@ class Connection:
         if self.state == "ended":
             return
         try:
-            self._send(self._rest)
+            self._push(self._rest)
             if not self._rest:
                 self._stop_writing()
                 self._answer()
@@ -294,6 +299,7 @@ class Connection:
         self._stop_writing()
         self._rest = b""
         self.unsent = 0
+        self._protocol.parser.close()  # it holds the protocol, which holds it: the garbage collector's work otherwise
         self._shut()
         if self._ended is not None:
             greenthread.spawn_n(self._ended)
@@ -336,8 +342,8 @@ class ParkedConnection(Connection):
     pause = resume = _listen = begin
     """`serve` looks at the session before each read."""
 
-    def _send(self, data: bytes | memoryview) -> None:
-        self._rest = bytes(self._rest) + bytes(data)
+    def _send(self, data: bytes) -> None:
+        self._rest = bytes(self._rest) + data
         self.unsent = len(self._rest)
         if not self._drains:
             self._drains = True

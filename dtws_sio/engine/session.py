@@ -233,11 +233,12 @@ class Session:
         """End the session at once."""
         if self.closed:
             return
-        if self.connection is not None:
-            self.flush()
+        if self.connection is not None and self.outbox:
+            self.connection.write(self.take())
         self.closed = self.is_behind = True
         self.end_poll(CLOSE)
         for connection in (self.connection, self.candidate):
             if connection is not None:
                 connection.close(code)
+        self.connection = self.candidate = None  # they know us too
         self.server.ended(self, reason)
