@@ -2,7 +2,7 @@
 The clients of this process: what they send, and their life in a namespace from CONNECT to the disconnect handler.
 
 One `Client` is kept for each client in each namespace that it joined. What arrives goes packet by packet through
-`Clients.receive`; a packet that breaks a rule closes the whole connection. Handlers run through `dtws_sio.dispatch`.
+`Clients.received`; a packet that breaks a rule closes the whole connection. Handlers run through `dtws_sio.dispatch`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FAILED: Final = ("handler_failed", "Internal server error")
 _NO_BODY: Final = BytesIO()
 
 MAILBOX_EVENTS: Final = 1000
-"""Events of one client that may wait for their turn; with more, its connection is not read until all of them ran."""
+"""Events of one connection that may wait or run; with more, it is not read until all of them are done."""
 
 
 class _Carrier:
@@ -80,7 +80,7 @@ class Clients:
         pool: Runs the handlers.
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
-        mailbox_bytes: Bytes of one client's events that may wait for their turn.
+        mailbox_bytes: Bytes that the events of one connection may hold, likewise.
         connect_timeout: Seconds in which a session has to join a namespace (wire rule H4).
     """
 
@@ -237,13 +237,21 @@ class Clients:
             elif (refusal := self._ask(client, auth)) is None:
                 self._accept(client)
             else:
-                logger.info("refused %s: %s", client, refusal["message"])
-                self._send(client.eio_sid, CONNECT_ERROR, client.namespace, refusal)
-                self._forget(client)
+                self._refuse(client, refusal)
         finally:
             if not client.mailbox:
                 carrier.unsettled.pop(client.namespace, None)
             carrier.load.done(size)
+
+    def _refuse(self, client: Client, refusal: dict[str, Any]) -> None:
+        logger.info("refused %s: %s", client, refusal["message"])
+        self._forget(client)
+        if client.left is None:
+            try:
+                self._send(client.eio_sid, CONNECT_ERROR, client.namespace, refusal)
+            except (TypeError, ValueError) as error:  # it carries what has no JSON form
+                dispatch.report(client.origin("connect"), error)
+                self._send(client.eio_sid, CONNECT_ERROR, client.namespace, {"message": str(refusal["message"])})
 
     def _ask(self, client: Client, auth: Any) -> dict[str, Any] | None:
         """Run the connect handler; None if it lets the client in, else what the client is told."""
@@ -274,8 +282,11 @@ class Clients:
         )
 
     def _accept(self, client: Client) -> None:
-        welcome = outgoing(CONNECT, client.namespace, {"sid": client.sid})
-        client.accept(welcome, partial(self._engine.flush, client.eio_sid))
+        if client.left in (None, self._engine.reason.SERVER_DISCONNECT):
+            welcome = outgoing(CONNECT, client.namespace, {"sid": client.sid})
+            client.accept(welcome, partial(self._engine.flush, client.eio_sid))
+        else:
+            client.accepted = True  # it went by itself, and is not told what it missed
         if client.left is None:
             self._manager.accept(client)
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
