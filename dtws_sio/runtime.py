@@ -52,13 +52,19 @@ def patch() -> None:
     eventlet.monkey_patch()
 
 
+_is_eventlet = False
+"""Whether eventlet was found to have patched the process, which it then stays."""
+
+
 def current() -> Name:
     """Tell which library the sockets of this process wait with at this moment."""
-    if "eventlet" in sys.modules:
+    global _is_eventlet
+    if not _is_eventlet and "eventlet" in sys.modules:
         from eventlet import patcher
 
-        if patcher.is_monkey_patched("socket"):
-            return "eventlet"
+        _is_eventlet = patcher.is_monkey_patched("socket")
+    if _is_eventlet:
+        return "eventlet"
     if "gevent" in sys.modules:
         from gevent import monkey
 
