@@ -239,8 +239,9 @@ class Clients:
             else:
                 self._refuse(client, refusal)
         finally:
-            if not client.mailbox:
-                carrier.unsettled.pop(client.namespace, None)
+            present = carrier.clients.get(client.namespace)
+            if present in (None, client) and carrier.unsettled.get(client.namespace) is client.mailbox:
+                del carrier.unsettled[client.namespace]
             carrier.load.done(size)
 
     def _refuse(self, client: Client, refusal: dict[str, Any]) -> None:

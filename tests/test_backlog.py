@@ -140,20 +140,57 @@ def test_a_client_that_is_to_be_closed_is_told_of_once(hub: Hub, caplog: pytest.
 # "drop-oldest"
 
 
-def test_the_oldest_are_dropped_as_many_as_need_be(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
-    session, backlog = Session(*(packet(name, 25) for name in "abcd")), Backlog(LIMIT, "drop-oldest")
-    assert session.send(backlog, packet("e", 30))
-    assert (session.names, session.waiting, backlog.discarded) == ("cde", 80, 2)
+@pytest.mark.parametrize(
+    ("size", "kept"), [(12, "cdefghx"), (16, "cdefghx"), (17, "defghx"), (28, "defghx"), (29, "efghx")]
+)
+def test_the_oldest_are_dropped_as_many_as_need_be_and_an_eighth_of_the_limit(
+    size: int, kept: str, hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    session, backlog = Session(*(packet(name, 12) for name in "abcdefgh")), Backlog(LIMIT, "drop-oldest")
+    assert session.send(backlog, packet("x", size))
+    count = 9 - len(kept)
+    assert (session.names, session.waiting, backlog.discarded) == (kept, 96 - 12 * count + size, count)
     assert lines(caplog, hub) == [
-        "discarded ('/', 'a'), 25 bytes for sid-1, which is behind",
-        "discarded ('/', 'b'), 25 bytes for sid-1, which is behind",
+        f"discarded 1 of ('/', '{name}'), 12 bytes, for sid-1, which is behind" for name in "abcdefgh"[:count]
     ]
     assert session.closed == []
 
 
+def test_what_is_dropped_together_is_a_line_for_each_kind(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    session, backlog = Session(*(packet(name, 10) for name in "ababaabbb")), Backlog(LIMIT, "drop-oldest")
+    assert session.send(backlog, packet("x", 50))
+    assert lines(caplog, hub) == [
+        "discarded 4 of ('/', 'a'), 40 bytes, for sid-1, which is behind",
+        "discarded 2 of ('/', 'b'), 20 bytes, for sid-1, which is behind",
+    ]
+
+
+def test_of_two_that_are_alike_the_older_one_is_dropped(hub: Hub) -> None:
+    twins = [packet("a", 40), packet("a", 40)]
+    session, backlog = Session(*twins), Backlog(LIMIT, "drop-oldest")
+    assert session.send(backlog, packet("b", 40))
+    assert (session.names, session.waiting, backlog.discarded) == ("ab", 80, 1)
+    assert session.outbox[0] is twins[1]
+
+
+def test_few_walks_through_the_outbox_serve_many_small_messages(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks: list[int] = []
+    discard = Backlog._discard
+
+    def counted(backlog: Backlog, session: Any, unwanted: list[Outgoing]) -> int:
+        walks.append(len(unwanted))
+        return discard(backlog, session, unwanted)
+
+    monkeypatch.setattr(Backlog, "_discard", counted)
+    session, backlog = Session(), Backlog(10_000, "drop-oldest")
+    for _ in range(20_000):
+        session.send(backlog, packet("a", 10))
+    assert len(walks) < 200
+
+
 def test_what_the_connection_holds_counts_too(hub: Hub) -> None:
     session, backlog = Session(*(packet(name, 25) for name in "ab")), Backlog(LIMIT, "drop-oldest")
-    assert session.send(backlog, packet("c", 25), 50)
+    assert session.send(backlog, packet("c", 25), 37)
     assert (session.names, session.waiting) == ("bc", 50)
 
 
@@ -174,7 +211,7 @@ def test_what_does_not_fit_beside_those_is_dropped_itself(
     session, backlog = Session(packet("A", 90, None)), Backlog(LIMIT, policy)
     assert not session.send(backlog, packet("b", 20))
     assert (session.names, session.waiting, backlog.discarded) == ("A", 90, 1)
-    assert lines(caplog, hub) == ["discarded ('/', 'b'), 20 bytes for sid-1, which is behind"]
+    assert lines(caplog, hub) == ["discarded 1 of ('/', 'b'), 20 bytes, for sid-1, which is behind"]
 
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "keep-newest"])
@@ -201,7 +238,7 @@ def test_older_ones_of_the_same_event_go_first(hub: Hub, caplog: pytest.LogCaptu
     backlog = Backlog(LIMIT, "keep-newest")
     assert session.send(backlog, packet("a", 30))
     assert (session.names, session.waiting, backlog.discarded) == ("ba", 60, 2)
-    assert lines(caplog, hub) == ["discarded ('/', 'a'), 30 bytes for sid-1, which is behind"] * 2
+    assert lines(caplog, hub) == ["discarded 2 of ('/', 'a'), 60 bytes, for sid-1, which is behind"]
 
 
 def test_below_the_limit_older_ones_stay(hub: Hub) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dtws_sio.client import Client
 from dtws_sio.engine import Outgoing
-from dtws_sio.pool import make_pool
+from dtws_sio.pool import Load, make_pool
 from tests.page import DEADLINE
 
 WELCOME, FIRST, SECOND, THIRD = (Outgoing(f"4{number}") for number in range(4))
@@ -31,7 +31,8 @@ def session() -> Session:
 
 
 def make(session: Any, namespace: str = "/shop", **environ: str) -> Client:
-    return Client("sid-1", "eio-1", namespace, environ, make_pool(1).mailbox(), session.deliver)
+    load = Load(1, 1, lambda: None, lambda: None)
+    return Client("sid-1", "eio-1", namespace, environ, make_pool(1).mailbox(), load, session.deliver)
 
 
 def accept(client: Client) -> None:

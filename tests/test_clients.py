@@ -397,6 +397,75 @@ def test_a_client_may_join_again_while_its_disconnect_handler_still_runs_wire_c7
     assert page.ask("where", namespace="/other") == [page.sids["/other"]]
 
 
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_client_that_leaves_and_comes_again_before_it_was_accepted_waits_for_its_turn(
+    visit: Callable[..., Page], server: Server, gate: Gate, left: list[tuple[str, str]], *, accepts: bool
+) -> None:
+    """One page cannot fill the pool with connect handlers; those that have left are not asked about, nor told."""
+    asked: list[str] = []
+
+    @server.event
+    def connect(sid: str, environ: dict[str, Any]) -> bool:
+        asked.append(sid)
+        gate.wait()
+        return accepts
+
+    page = visit()
+    page.send("0")
+    assert gate.is_reached()
+    page.send(*["1", "0"] * 7)
+    assert server._pool._running == 1
+    gate.open()
+    assert server._pool.wait_until_idle(DEADLINE)
+    assert len(asked) == 2
+    assert left == ([(asked[0], "client namespace disconnect")] if accepts else [])
+    (answer,) = page.arrived()
+    told = (CONNECT, {"sid": asked[1]}) if accepts else (CONNECT_ERROR, {"message": "Connection rejected by server"})
+    assert (answer.type, answer.data) == told
+    assert len(server.manager._clients) == int(accepts)
+
+
+def test_a_client_that_came_again_gets_its_events_after_its_own_connect(
+    visit: Callable[..., Page], server: Server, gate: Gate
+) -> None:
+    got: list[tuple[str, str]] = []
+
+    @server.event
+    def connect(sid: str, environ: dict[str, Any]) -> None:
+        gate.wait()
+        got.append(("connect", sid))
+
+    server.on("order", lambda sid: got.append(("order", sid)))
+    page = visit()
+    page.send("0")
+    assert gate.is_reached()
+    page.send('2["order"]', "1", "0", '2["order"]')
+    gate.open()
+    assert server._pool.wait_until_idle(DEADLINE)
+    assert [name for name, _ in got if name == "connect"] == ["connect"] * 2
+    assert got[-1] == ("order", got[-2][1])
+
+
+def test_a_client_that_comes_again_after_it_was_accepted_waits_for_nobody_wire_c7(
+    visit: Callable[..., Page], server: Server, gate: Gate
+) -> None:
+    """Also one that had sent an event before it was accepted."""
+    first = Gate()
+    server.on("connect", lambda sid, environ: first.wait())
+    server.on("order", lambda sid: None)
+    server.on("disconnect", lambda sid: gate.wait())
+    page = visit()
+    page.send("0")
+    assert first.is_reached()
+    page.send('2["order"]')
+    first.open()
+    assert server._pool.wait_until_idle(DEADLINE)
+    page.arrived()
+    page.send("1", "0")
+    assert gate.is_reached()
+    assert page.next().type == CONNECT
+
+
 # Protocol errors
 
 BREACHES: dict[str, list[str | bytes]] = {
@@ -581,6 +650,15 @@ def test_a_catch_all_handler_gets_the_event_row_d_22(visit: Callable[..., Page],
     page = visit("/")
     assert page.ask("any name: é", 1) == [["any name: é", 1]]
     assert page.ask("order") == ["exact"]
+
+
+def test_a_star_from_a_page_is_the_name_of_no_handler(visit: Callable[..., Page], server: Server) -> None:
+    """It is a name like any other, also for a handler of all events."""
+    server.on("*", lambda event, sid, *data: [event, *data], "/all")
+    server.on("order", lambda sid: None)
+    page = visit("/", "/all")
+    assert page.ask("*", 1, namespace="/all") == [["*", 1]]
+    assert page.ask("*", "order")[0]["error"]["code"] == "unknown_event"
 
 
 def test_bytes_arrive_wherever_they_are(visit: Callable[..., Page], server: Server) -> None:
@@ -794,6 +872,58 @@ def test_a_full_pool_makes_events_wait_but_not_acknowledgements(make_server: Cal
     assert page.next().data == [42]
 
 
+@pytest.fixture
+def asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What the engine is asked for about its reading, where ten events may wait or run."""
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(clients, "MAILBOX_EVENTS", 10)
+    for name in ("pause", "resume"):
+        monkeypatch.setattr(server.eio, name, lambda eio_sid, name=name: asked.append((name, eio_sid)))
+    return asked
+
+
+@pytest.mark.parametrize("event", ["job", "beside"])
+@pytest.mark.parametrize("namespaces", [["/"], ["/", "/shop"]], ids=["one namespace", "two namespaces"])
+def test_a_connection_with_much_to_do_is_not_read_until_all_is_done(
+    visit: Callable[..., Page],
+    server: Server,
+    gate: Gate,
+    asked: list[tuple[str, str]],
+    event: str,
+    namespaces: list[str],
+) -> None:
+    """Events that run at once count too, and all namespaces of the connection together."""
+    for namespace in namespaces:
+        server.on("job", lambda sid: gate.wait(), namespace)
+        server.on("beside", concurrent(lambda sid: gate.wait()), namespace)
+    page, other = visit(*namespaces), visit(*namespaces)
+    jobs = [f'2["{event}"]' if namespace == "/" else f'2{namespace},["{event}"]' for namespace in namespaces]
+    page.send(*(jobs * 10)[:10])
+    assert asked == []
+    page.send(jobs[-1])
+    assert asked == [("pause", page.eio_sid)]
+    other.emit(event)
+    gate.open()
+    assert server._pool.wait_until_idle(DEADLINE)
+    assert asked == [("pause", page.eio_sid), ("resume", page.eio_sid)]
+
+
+@pytest.mark.parametrize("ending", ["fails", "is told", "is unknown", "has the wrong arguments"])
+def test_whatever_becomes_of_an_event_it_counts_no_more(
+    visit: Callable[..., Page], server: Server, caplog: pytest.LogCaptureFixture, ending: str
+) -> None:
+    errors: dict[str, Exception] = {"fails": ValueError(), "is told": EventError("no")}
+
+    def handler(sid: str) -> None:
+        raise errors[ending]
+
+    server.on(ending if ending in errors else "other", handler)
+    page = visit("/")
+    load = server.clients._carriers[page.eio_sid].load
+    page.ask("other" if "arguments" in ending else ending, *[1] * ("arguments" in ending))
+    assert eventually(lambda: (load._jobs, load._bytes) == (0, 0))
+
+
 # Acknowledgements from pages
 
 
@@ -806,6 +936,23 @@ def test_a_callback_gets_the_values_of_the_acknowledgement(visit: Callable[..., 
     assert eventually(lambda: got)
     assert got == [("yes", 2)]
     assert not page.is_closed
+
+
+def test_nothing_is_kept_of_a_callback_that_was_called(visit: Callable[..., Page], server: Server) -> None:
+    got: list[Any] = []
+    page = visit("/")
+    for _ in range(2):
+        server.emit("question", to=page.sid, callback=got.append)
+    first, second = page.next().id, page.next().id
+    page.send(f"3{first}[1]")
+    assert eventually(lambda: got == [1])
+    assert page.sid in server.manager.callbacks
+    page.send(f"3{second}[2]")
+    assert eventually(lambda: got == [1, 2])
+    assert dict(server.manager.callbacks) == {}
+    server.emit("question", to=page.sid, callback=got.append)
+    page.send(f"3{page.next().id}[3]")
+    assert eventually(lambda: got == [1, 2, 3])
 
 
 def test_each_client_of_a_room_answers_for_itself(visit: Callable[..., Page], server: Server) -> None:
@@ -1007,6 +1154,33 @@ def test_a_disconnect_handler_does_not_wait_for_ever(
     assert left == [(page.sid, "transport close")]
 
 
+def test_events_that_still_wait_when_the_disconnect_handler_has_begun_are_dropped(
+    visit: Callable[..., Page],
+    server: Server,
+    gate: Gate,
+    left: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The disconnect handler is the last one."""
+    monkeypatch.setattr(clients, "DISCONNECT_PATIENCE", 0.01)
+    ran: list[int] = []
+    server.on("job", lambda sid, number: (gate.wait(), ran.append(number)))
+    page = visit("/")
+    page.send(*(f'2["job",{number}]' for number in range(3)))
+    assert gate.is_reached()
+    load = server.clients._carriers[page.eio_sid].load
+    with caplog.at_level(logging.INFO, "dtws_sio.events"):
+        page.close()
+        assert eventually(lambda: left)
+        gate.open()
+        assert server._pool.wait_until_idle(DEADLINE)
+    assert ran == [0]
+    dropped = f"dropped 'job' of / from {page.sid}, which is gone"
+    assert [record.getMessage() for record in caplog.records if record.name == "dtws_sio.events"] == [dropped] * 2
+    assert (load._jobs, load._bytes) == (0, 0)
+
+
 def test_an_answer_for_a_client_that_has_left_is_dropped(
     visit: Callable[..., Page], server: Server, gate: Gate, echo: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -1026,7 +1200,7 @@ def test_an_answer_for_a_client_that_has_left_is_dropped(
     [
         (lambda page: page.join(), "connected / {sid} (192.0.2.1)"),
         (lambda page: page.join("/closed"), "refused /closed"),
-        (lambda page: page.join("/unknown"), "refused /unknown (192.0.2.1): there is no such namespace"),
+        (lambda page: page.join("/unknown"), "refused '/unknown' (192.0.2.1): there is no such namespace"),
         (lambda page: (page.join(), page.close()), "disconnected / {sid} (192.0.2.1): transport close"),
     ],
     ids=["connect", "refusal", "unknown", "disconnect"],

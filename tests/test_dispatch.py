@@ -262,6 +262,9 @@ def table() -> HandlerTable:
         ("order", "/unknown", "order *", ("/unknown", "sid", 1)),
         ("other", "/unknown", "* *", ("other", "/unknown", "sid", 1)),
         ("other", "/bare", "* *", ("other", "/bare", "sid", 1)),
+        ("*", "/shop", "* /shop", ("*", "sid", 1)),
+        ("*", "/bare", "* *", ("*", "/bare", "sid", 1)),
+        ("*", "/unknown", "* *", ("*", "/unknown", "sid", 1)),
     ],
 )
 def test_the_most_exact_handler_wins_row_d_22(
@@ -293,6 +296,7 @@ def test_an_event_that_nobody_handles_is_not_found() -> None:
     assert table.find("other", "/shop", ("sid",)) is None
     assert table.find("order", "/", ("sid",)) is None
     assert table.find("Order", "/shop", ("sid",)) is None
+    assert table.find("*", "/shop", ("sid",)) is None
 
 
 def test_a_namespace_with_handlers_is_in_the_table(table: HandlerTable) -> None:

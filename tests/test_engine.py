@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 
 from dtws_sio.engine import Outgoing, StockServer
 from tests.live.servers import ROOT, free_port, serve
+from tests.live.services import program
 from tests.page import DEADLINE, SEPARATOR, Page, eventually, request
 
 if TYPE_CHECKING:
@@ -90,12 +92,16 @@ class Polling:
 class WebSocket:
     """An Engine.IO connection over a WebSocket, framed by hand; `early` goes out together with the handshake."""
 
-    def __init__(self, port: int, *, sid: str = "", early: bytes = b"", buffer: int = 0) -> None:
+    def __init__(self, port: int, *, sid: str = "", early: bytes = b"", buffer: int = 0, tls: bool = False) -> None:
         self._sock = socket.socket()
         self._sock.settimeout(DEADLINE)
         if buffer:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self._sock.connect(("127.0.0.1", port))
+        if tls:
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            self._sock = trusting.wrap_socket(self._sock)
         lines = [
             f"GET /socket.io/?EIO=4&transport=websocket{'&sid=' + sid if sid else ''} HTTP/1.1",
             "Host: 127.0.0.1",
@@ -149,7 +155,8 @@ class WebSocket:
 def masked(packet: str | bytes, opcode: int | None = None) -> bytes:
     """Put a client's frame around a packet, with a mask of zeros. Source: RFC 6455 section 5.2."""
     data = packet.encode() if isinstance(packet, str) else packet
-    opcode = opcode or (1 if isinstance(packet, str) else 2)
+    if opcode is None:
+        opcode = 1 if isinstance(packet, str) else 2
     if len(data) < 126:
         head = struct.pack("!BB", 0x80 | opcode, 0x80 | len(data))
     else:
@@ -251,6 +258,8 @@ eio = Server(ping_interval=0.2, ping_timeout=0.2, max_http_buffer_size=1000)
 def connect(sid, environ):
     if "refuse" in environ["QUERY_STRING"]:
         return False
+    if "leave" in environ["QUERY_STRING"]:
+        eio.disconnect(sid)
 
 @eio.on("message")
 def message(sid, data):
@@ -283,6 +292,25 @@ def test_a_connect_handler_refuses(alone: servers.Server, connect: Callable[...,
     refused = Polling(alone.port)
     assert websocket.sid != refused.sid
     websocket.end()
+
+
+@needs_eventlet
+def test_a_connect_handler_may_end_its_session(alone: servers.Server) -> None:
+    failures = alone.log().count("Traceback")
+    assert Polling(alone.port, leave="1").opening.status == 401
+    assert Polling(alone.port).opening.status == 200
+    assert alone.log().count("Traceback") == failures
+
+
+@needs_eventlet
+@pytest.mark.parametrize("path", ["?EIO=4&transport=polling", "?EIO=4&transport=polling&sid=unknown", ""])
+def test_head_is_answered_without_body(alone: servers.Server, path: str) -> None:
+    """What followed on the connection would be taken for the next answer."""
+    with socket.create_connection(("127.0.0.1", alone.port), DEADLINE) as sock:
+        sock.sendall(f"HEAD /socket.io/{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = sock.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
 
 
 @needs_eventlet
@@ -340,6 +368,19 @@ def test_a_post_that_ends_a_session_ends_it_once(
 
 
 @needs_eventlet
+def test_a_message_in_many_fragments_arrives_as_one(alone: servers.Server, connect: Callable[..., WebSocket]) -> None:
+    websocket = connect(alone.port)
+    parts = [b"4", *[b"x"] * 500, b"", "é".encode()[:1], "é".encode()[1:]]
+    for message in range(2):
+        frames = [masked(part, 0 if number else 1) for number, part in enumerate(parts)]
+        first = [bytes([each[0] & 0x7F]) + each[1:] for each in frames]
+        ping = masked(b"between", 9)
+        websocket._sock.sendall(b"".join(first[:100]) + ping + b"".join(first[100:-1]) + frames[-1])
+        assert websocket.frame() == (10, b"between")
+        assert websocket.receive() == '4{"got":"' + "x" * 500 + '\\u00e9"}', message
+
+
+@needs_eventlet
 def test_a_message_handler_that_fails_harms_nobody(alone: servers.Server) -> None:
     page = Polling(alone.port)
     page.send("4fail", "4next")
@@ -383,7 +424,7 @@ def open_gate(sid, other):
 def state(sid, other):
     client = sio.manager.find(other, "/")
     session = sio.eio.sockets[client.eio_sid]
-    return {"paused": session.paused, "waiting": len(client.mailbox._jobs), "polls": session.poll is not None}
+    return {"paused": session.paused, "waiting": len(client.mailbox), "polls": session.poll is not None}
 
 @sio.event
 def flood(sid, other, size):
@@ -405,6 +446,8 @@ def end(sid, other):
 
 sio.start()
 listener = eventlet.listen(("127.0.0.1", int(sys.argv[1])), reuse_port=False)
+if sys.argv[3:]:
+    listener = eventlet.wrap_ssl(listener, certfile=sys.argv[3], keyfile=sys.argv[4], server_side=True)
 eventlet.wsgi.server(listener, sio.handle_request, log_output=False)
 """
 
@@ -415,6 +458,19 @@ SMALL = {"MAX_PAYLOAD": 60_000, "MAX_BACKLOG": 100_000_000}
 def under_socketio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a Socket.IO server with small limits."""
     with start(tmp_path_factory.mktemp("socketio"), WITH_SOCKETIO, json.dumps(SMALL)) as server:
+        yield server.port
+        assert "Traceback" not in server.log()
+
+
+@pytest.fixture(scope="module")
+def over_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of such a server that speaks TLS."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    curve, subject = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"], ["-subj", "/CN=localhost"]
+    argv = [program("openssl"), "req", "-x509", *curve, "-keyout", key, "-out", cert, *subject]
+    subprocess.run(argv, capture_output=True, check=True, timeout=30)
+    with start(folder, WITH_SOCKETIO, json.dumps(SMALL), cert, key) as server:
         yield server.port
         assert "Traceback" not in server.log()
 
@@ -487,6 +543,45 @@ def test_a_mailbox_beyond_its_bound_stops_the_reading_and_nothing_is_lost(
 
 
 @needs_eventlet
+def test_a_websocket_over_tls_is_not_read_beyond_its_bound_either(
+    over_tls: int, connect: Callable[..., WebSocket]
+) -> None:
+    witness, client, count = Witness(connect(over_tls, tls=True)), connect(over_tls, tls=True), 300
+    sid = join(client)
+
+    def send() -> None:
+        for number in range(count):
+            client.send(f'42["add",{number},"{"x" * 30_000}"]')
+        client.send('420["total"]')
+
+    with ThreadPoolExecutor() as executor:
+        sending = executor.submit(send)
+        assert eventually(lambda: witness.ask("state", sid)[0]["paused"])
+        assert not eventually(sending.done, seconds=0.1)
+        assert witness.ask("state", sid)[0]["waiting"] < 10
+        witness.ask("open_gate", sid)
+        sending.result(DEADLINE)
+    assert json.loads(str(client.receive())[3:]) == [list(range(count))]
+
+
+@needs_eventlet
+def test_a_websocket_over_tls_that_is_behind_gets_all_and_then_pong_and_close_frame(
+    over_tls: int, connect: Callable[..., WebSocket]
+) -> None:
+    witness, client = Witness(connect(over_tls, tls=True)), connect(over_tls, tls=True, buffer=8192)
+    sid = join(client)
+    (count,) = witness.ask("flood", sid, 50_000)
+    witness.ask("tell", sid, "last", False)
+    witness.ask("end", sid)
+    for _ in range(count):
+        assert str(client.receive()).startswith('42["flood","x')
+    assert client.receive() == '42["last"]'
+    assert client.frame() == (8, b"\x03\xe8")
+    client._sock.sendall(masked(b"\x03\xe8", 8))
+    assert client._sock.recv(1) == b""
+
+
+@needs_eventlet
 @pytest.mark.parametrize("more", [True, False], ids=["with more to come", "with no more to come"])
 def test_a_websocket_that_is_behind_gets_no_volatile_packets_until_it_has_caught_up(
     under_socketio: int, connect: Callable[..., WebSocket], witness: Witness, more: bool
@@ -527,6 +622,87 @@ def test_a_websocket_that_is_behind_gets_what_was_sent_and_then_the_close_frame(
         assert str(client.receive()).startswith('42["flood","x')
     assert client.receive() == '42["last"]'
     assert client.frame() == (8, b"\x03\xe8")
+
+
+@needs_eventlet
+def test_a_websocket_that_is_behind_gets_the_last_pong_alone_once_it_has_caught_up(
+    under_socketio: int, connect: Callable[..., WebSocket], witness: Witness
+) -> None:
+    """RFC 6455 section 5.5.3; the others would pile up."""
+    client = connect(under_socketio, buffer=8192)
+    sid = join(client)
+    (count,) = witness.ask("flood", sid, 50_000)
+    for number in range(100):
+        client._sock.sendall(masked(f"ping {number}".encode(), 9))
+    client.send('420["total"]')
+    witness.ask("tell", sid, "last", False)
+    got = [client.frame() for _ in range(count)]
+    assert {(opcode, data[:12]) for opcode, data in got} == {(1, b'42["flood","')}
+    rest = [client.frame() for _ in range(3)]
+    assert sorted(rest) == [(1, b'42["last"]'), (1, b"430[[]]"), (10, b"ping 99")]
+
+
+@needs_eventlet
+def test_a_poll_whose_client_has_gone_loses_nothing_without_a_word(under_socketio: int, witness: Witness) -> None:
+    client = Polling(under_socketio)
+    sid = join(client)
+    with socket.create_connection(("127.0.0.1", under_socketio), DEADLINE) as sock:
+        sock.sendall(f"GET /socket.io/?EIO=4&transport=polling&sid={client.sid} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert eventually(lambda: witness.ask("state", sid)[0]["polls"])
+    witness.ask("tell", sid, "news", False)
+    assert eventually(lambda: client.get().status == 400)
+
+
+RESUME = """
+from dtws_sio import runtime
+runtime.patch()
+import time
+from types import SimpleNamespace
+from dtws_sio.engine import Server
+from dtws_sio.engine.session import Session
+
+eio = Server(ping_timeout=0.1)
+eio.receiver = SimpleNamespace(closed=lambda sid, reason: print(reason))
+session = eio.sockets["sid"] = Session(eio, "sid")
+eio.pause("sid")
+session.pong_due = time.monotonic() - 1
+eio.resume("sid")
+eio._session("sid")
+print(session.closed)
+runtime.sleep(0.05)
+print(session.closed)
+runtime.sleep(0.15)
+"""
+
+
+@needs_eventlet
+def test_who_was_not_read_has_all_its_time_again_to_answer_a_ping() -> None:
+    argv = [sys.executable, "-W", "ignore", "-c", RESUME]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.stdout.split("\n"), done.stderr) == (["False", "False", "ping timeout", ""], "")
+
+
+@needs_eventlet
+def test_the_rest_of_a_post_is_not_lost_when_its_session_goes_over_to_a_websocket(
+    under_socketio: int, connect: Callable[..., WebSocket], witness: Witness
+) -> None:
+    """The POST waits, as there is too much to do, while the upgrade is completed."""
+    page = Polling(under_socketio)
+    sid = join(page)
+    events = [f'42["add",{number},""]' for number in range(2000)]
+    with ThreadPoolExecutor() as executor:
+        sending = executor.submit(page.post, *events)
+        assert eventually(lambda: witness.ask("state", sid)[0]["paused"])
+        websocket = connect(under_socketio, sid=page.sid)
+        websocket.send("2probe")
+        assert websocket.receive() == "3probe"
+        websocket.send("5", '420["total"]')
+        assert not eventually(sending.done, seconds=0.1)
+        witness.ask("open_gate", sid)
+        assert sending.result(DEADLINE) == (200, ["ok"])
+    websocket.send('421["total"]')
+    totals = [json.loads(str(websocket.receive())[3:])[0] for _ in range(2)]
+    assert totals[1] == list(range(2000))
 
 
 @needs_eventlet

@@ -13,10 +13,10 @@ from eventlet.green.ssl import GreenSSLSocket
 from websockets.exceptions import InvalidHandshake
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 
-from dtws_sio.engine.handshake import Handshake, early_bytes, is_tls, request_socket, set_no_delay, take_over
+from dtws_sio.engine.handshake import Handshake, early_bytes, has_gone, is_tls, request_socket, set_no_delay, take_over
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 GOOD = {
     "HTTP_CONNECTION": "keep-alive, Upgrade",
@@ -171,6 +171,36 @@ def test_closing_the_servers_own_object_harms_the_taken_socket_not(
         assert theirs.recv(100) == b"still here"
         with pytest.raises(BlockingIOError):
             raw.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("happens", "gone"),
+    [
+        (lambda theirs: None, False),
+        (lambda theirs: theirs.sendall(b"GET"), False),
+        (lambda theirs: theirs.close(), True),
+        (lambda theirs: theirs.shutdown(socket.SHUT_WR), True),
+    ],
+    ids=["it waits", "it sent more", "it closed", "it said that it sends no more"],
+)
+def test_a_client_that_has_gone_is_noticed_and_nothing_taken(
+    pair: tuple[socket.socket, socket.socket], happens: Callable[[socket.socket], object], gone: bool
+) -> None:
+    ours, theirs = pair
+    happens(theirs)
+    assert has_gone(SimpleNamespace(fd=ours)) is gone
+    if not gone:
+        ours.setblocking(False)
+        theirs.sendall(b"!")
+        assert ours.recv(10) in (b"!", b"GET!")
+
+
+def test_of_a_socket_that_cannot_be_looked_at_nothing_is_said(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Without eventlet's wrapper, or closed already."""
+    ours, _ = pair
+    assert has_gone(None) is False
+    ours.close()
+    assert has_gone(SimpleNamespace(fd=ours)) is True
 
 
 def test_what_came_right_behind_the_handshake_is_not_lost(pair: tuple[socket.socket, socket.socket]) -> None:

@@ -183,6 +183,7 @@ def test_addresses_go_through_the_queue(
     publisher_to.enter_room(ada.sid, "/", "readers")
     take_in(joined, queue)
     assert reach(room="readers") == reach(to=ada.sid) == reach(skip_sid=bob.sid) == reach(to=["readers", "x"]) == [1, 0]
+    assert reach(skip_sid=[ada.sid, bob.sid]) == reach(to=["x"]) == [0, 0]
     publisher_to.leave_room(ada.sid, "/", "readers")
     take_in(joined, queue)
     assert reach(room="readers") == [0, 0]
@@ -191,6 +192,19 @@ def test_addresses_go_through_the_queue(
     take_in(joined, queue)
     assert reach(room="readers") == [0, 0]
     assert reach() == [1, 1]
+
+
+@pytest.mark.parametrize("several", [list, tuple, set, frozenset])
+def test_several_addresses_go_through_the_queue_whatever_holds_them(
+    visit: Callable[..., Page], joined: Server, publisher: Server, publisher_to: Publisher, queue: Queue, several: Any
+) -> None:
+    publisher.manager = publisher_to
+    ada, bob = visit("/"), visit("/")
+    publisher.emit("news", 1, to=several([ada.sid]))
+    publisher.emit("news", 2, skip_sid=several([ada.sid]))
+    publisher.emit("news", 3, to=several([]))
+    take_in(joined, queue)
+    assert [[each.data for each in page.arrived()] for page in (ada, bob)] == [[["news", 1]], [["news", 2]]]
 
 
 def test_a_client_is_sent_away_through_the_queue(

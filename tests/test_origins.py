@@ -60,6 +60,8 @@ def test_djangos_rules_say_whose_pages_may_connect(origin: str | None, environ: 
         ("http://a.wild.com", False),
         ("https://wild.com.evil.example", False),
         ("https://evilwild.com", False),
+        ("https://[", False),
+        ("https://[::1", False),
         ("http://testserver", True),
     ],
 )
@@ -115,7 +117,8 @@ def handshake(server: Server, origin: str | None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("http://testserver", "200"), (None, "200"), ("http://evil.example", "400")]
+    ("origin", "status"),
+    [("http://testserver", "200"), (None, "200"), ("http://evil.example", "400"), ("https://[", "400")],
 )
 def test_the_server_asks_before_it_opens_a_session(server: Server, origin: str | None, status: str) -> None:
     """Row W-D1."""

@@ -68,6 +68,11 @@ REFUSED = {
     "an acknowledgement id in letters": '2a["hey"]',
     "too large an acknowledgement id": '21234567890123456["hey"]',
     "a namespace without its comma": '2/chat["hey"]',
+    "a namespace of 201 characters": f"0/{'x' * 200},",
+    "a namespace of 201 characters without comma": f"0/{'x' * 200}",
+    "a namespace with a line break": "0/a\nconnected /admin,",
+    "a namespace with an escape character": "0/\x1b[2J,",
+    "a namespace with a DEL": "0/\x7f",
     "too many attachments": f'5{MOST_ATTACHMENTS + 1}-["hey"]',
     "very many attachments": f'5{"9" * 5000}-["hey"]',
     "attachments of an unknown number": '5-["hey"]',
@@ -94,6 +99,12 @@ def test_a_packet_is_read_as_the_protocol_says(text: str, kind: int, data: Any, 
     packet = Packet(encoded_packet=text)
     assert (packet.packet_type, packet.data, packet.namespace, packet.id) == (kind, data, namespace, id)
     assert packet.attachment_count == 0
+
+
+@pytest.mark.parametrize("comma", ["", ","])
+def test_a_namespace_may_have_200_characters(comma: str) -> None:
+    namespace = "/" + "é" * 199
+    assert Packet(encoded_packet=f"0{namespace}{comma}").namespace == namespace
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dtws_sio import pool as pool_module
-from dtws_sio.pool import make_pool
+from dtws_sio.pool import Load, make_pool
 from tests.page import DEADLINE, eventually
 
 if TYPE_CHECKING:
@@ -208,36 +208,78 @@ def test_a_job_that_fails_stops_no_later_one_wire_p6(error: type[BaseException])
     assert log[2:] == ["failed", "later"]
 
 
-@pytest.mark.parametrize(("jobs", "size"), [(1, 1000), (1000, 19)], ids=["events", "bytes"])
-def test_a_mailbox_tells_when_more_wait_than_may(jobs: int, size: int) -> None:
-    """The job that runs waits no longer."""
+def test_a_mailbox_tells_how_many_jobs_wait() -> None:
+    """The one that runs waits no longer."""
     pool, gate = make_pool(1), Gate()
     mailbox = pool.mailbox()
-    mailbox.put(gate.task(), 1000)
+    assert not mailbox.put(gate.task())
     assert eventually(lambda: gate.running)
-    assert not mailbox.exceeds(0, 0)
-    mailbox.put(gate.task(), 10)
-    assert not mailbox.exceeds(jobs, size)
-    mailbox.put(gate.task(), 10)
-    assert mailbox.exceeds(jobs, size)
+    assert len(mailbox) == 0
+    assert mailbox.put(gate.task())
+    assert len(mailbox) == 1
     gate.opened.set()
     assert pool.wait_until_idle(DEADLINE)
-    assert not mailbox.exceeds(0, 0)
+    assert len(mailbox) == 0
 
 
-def test_a_mailbox_calls_back_once_when_it_is_empty() -> None:
-    pool, gate, log = make_pool(1), Gate(), list[str]()
-    mailbox = pool.mailbox()
-    mailbox.put(gate.task())
-    mailbox.call_when_empty(lambda: log.append("replaced"))
-    mailbox.call_when_empty(lambda: log.append("empty"))
-    mailbox.put(functools.partial(log.append, "last"))
-    gate.opened.set()
-    assert pool.wait_until_idle(DEADLINE)
-    assert log == ["last", "empty"]
-    mailbox.put(functools.partial(log.append, "later"))
-    assert pool.wait_until_idle(DEADLINE)
-    assert log == ["last", "empty", "later"]
+# What one connection gave us to do
+
+
+@pytest.fixture
+def log() -> list[str]:
+    """What a load asked for."""
+    return []
+
+
+@pytest.fixture
+def load(log: list[str]) -> Load:
+    """A load of which three jobs, and a hundred bytes, may wait or run."""
+    return Load(3, 100, lambda: log.append("pause"), lambda: log.append("resume"))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pauses"),
+    [
+        ([0, 0, 0], False),
+        ([0, 0, 0, 0], True),
+        ([50, 50], False),
+        ([50, 51], True),
+        ([1, 100], True),
+        ([1000], False),
+        ([1000, 0], True),
+    ],
+    ids=str,
+)
+def test_reading_is_paused_beyond_either_bound(load: Load, log: list[str], sizes: list[int], pauses: bool) -> None:
+    """A single message larger than the bound is taken."""
+    for size in sizes:
+        load.add(size)
+    assert log == ["pause"] * pauses
+    for size in sizes:
+        load.done(size)
+    assert log == ["pause", "resume"] * pauses
+
+
+def test_reading_goes_on_when_all_is_done_and_not_before(load: Load, log: list[str]) -> None:
+    for _ in range(6):
+        load.add(10)
+    for _ in range(5):
+        load.done(10)
+    assert log == ["pause"]
+    load.add(10)  # what had been read with the others
+    load.done(10)
+    assert log == ["pause"]
+    load.done(10)
+    assert log == ["pause", "resume"]
+
+
+def test_reading_may_be_paused_again(load: Load, log: list[str]) -> None:
+    for _ in range(2):
+        for size in (60, 60):
+            load.add(size)
+        for size in (60, 60):
+            load.done(size)
+    assert log == ["pause", "resume"] * 2
 
 
 # Under eventlet, in a process of its own
@@ -262,18 +304,17 @@ def fail(error):
 
 def fill():
     for number in range(3):
-        one.put(lambda number=number: job(f"one {number}"), 10)
-        other.put(lambda number=number: job(f"other {number}"), 10)
+        one.put(lambda number=number: job(f"one {number}"))
+        other.put(lambda number=number: job(f"other {number}"))
     for error in (ValueError(), eventlet.Timeout(60), eventlet.greenlet.GreenletExit()):
         one.put(lambda error=error: fail(error))
     one.put(lambda: job("one last"))
     pool.submit(lambda: job("beside"))
-    one.call_when_empty(lambda: log.append("one is empty"))
 
 from_where = {places}
 from_where(fill)
 runtime.sleep(0.01)
-print(log, one.exceeds(5, 100), one.exceeds(6, 19), one.exceeds(6, 20), pool.wait_until_idle(0.01))
+print(log, len(one), pool.wait_until_idle(0.01))
 gate.set()
 print(pool.wait_until_idle(5), [name for name in log if name.startswith("one")])
 print([name for name in log if name.startswith("other")], log.index("beside") < log.index("one 2"))
@@ -291,8 +332,8 @@ def test_the_same_is_so_under_eventlet_from_the_hub_and_from_greenlets(place: st
     code = ON_EVENTLET.replace("{places}", places[place])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
     assert done.stdout.splitlines() == [
-        "[] True True False False",
-        "True ['one 0', 'one 1', 'one 2', 'one last', 'one is empty']",
+        "[] 6 False",
+        "True ['one 0', 'one 1', 'one 2', 'one last']",
         "['other 0', 'other 1', 'other 2'] True",
         "later",
     ], done.stderr

@@ -201,6 +201,19 @@ def test_a_server_serves_from_start_to_stop(publisher: Server) -> None:
     assert publisher.stop() is True
 
 
+def test_a_server_that_has_stopped_is_like_one_that_never_served(publisher: Server) -> None:
+    publisher.start()
+    publisher.emit("news", 1)
+    publisher.stop()
+    with pytest.raises(NotServingError):
+        publisher.emit("news", 1)
+    with pytest.raises(NotServingError):
+        publisher.enter_room("sid", "readers")
+    publisher.start()
+    publisher.emit("news", 1)
+    publisher.stop()
+
+
 def test_a_server_does_not_start_on_another_runtime_than_the_setting_names() -> None:
     with override_settings(DTWS_SIO={"RUNTIME": "eventlet"}), pytest.raises(ConfigurationError) as caught:
         Server().start()
@@ -377,9 +390,14 @@ def test_an_emit_reaches_whom_it_is_addressed_to_rows_d_26_to_d_29(visit: Callab
     assert reach(room="nobody") == ""
     assert reach(to=["readers", "writers", "nobody"]) == "ada bob"
     assert reach(to=["nobody", "writers"]) == "bob"
-    assert reach(to=[ada.sid, bob.sid]) == "ada bob"
+    assert reach(to=[ada.sid, bob.sid]) == reach(to=(ada.sid, bob.sid)) == "ada bob"
+    assert reach(to={"readers", "writers"}) == reach(room=frozenset({"readers", bob.sid})) == "ada bob"
+    assert reach(to=[]) == reach(to=()) == reach(room=set()) == reach(to=[], room="readers") == ""
+    assert reach(to=[], namespace="/shop") == ""
     assert reach(skip_sid=ada.sid) == "bob"
-    assert reach(skip_sid=[ada.sid, bob.sid]) == ""
+    assert reach(skip_sid=[ada.sid, bob.sid]) == reach(skip_sid={ada.sid, bob.sid}) == ""
+    assert reach(skip_sid=(ada.sid,)) == "bob"
+    assert reach(skip_sid=[]) == reach(skip_sid=set()) == "ada bob"
     assert reach(room="readers", skip_sid=bob.sid) == "ada"
     server.leave_room(ada.sid, "readers")
     assert reach(room="readers") == "bob"

@@ -59,6 +59,10 @@ class WebSocket:
         self.unsent = 0
         self.takes = True
         self.closed: list[int] = []
+        self.pauses = 0
+
+    def pause(self) -> None:
+        self.pauses += 1
 
     def write(self, outbox: list[Outgoing]) -> None:
         self.writes.append(texts(outbox))
@@ -133,7 +137,7 @@ def get(session: Session, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
 
     def send_get(during: Callable[[], object] = lambda: pytest.fail("it waits")) -> list[Any]:
         Poll.during = staticmethod(during)
-        return texts(session.wait())
+        return texts(session.wait(None))
 
     return send_get
 
@@ -199,6 +203,19 @@ def test_who_polls_is_not_behind_and_who_does_not_is(
     assert get(during) == ["4taken", "4volatile"]
     session.send(Outgoing("4refused too"))
     assert (len(server.asked), session.outbox) == (2, [])
+
+
+def test_a_get_whose_client_has_gone_ends_the_session_instead_of_losing_packets(
+    session: Session, server: Server, get: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "has_gone", lambda sock: True)
+
+    def during() -> None:
+        session.send(Outgoing("4a"))
+        server.turn()
+
+    get(during)
+    assert (session.closed, server.told) == (True, [("ended", "transport error")])
 
 
 def test_a_volatile_packet_is_for_those_who_poll_at_this_moment(session: Session, server: Server) -> None:
@@ -442,14 +459,25 @@ def test_a_second_websocket_is_closed_and_the_first_untouched_wire_e12(
     assert session.connection is websocket
 
 
-def test_a_post_that_was_under_way_at_the_change_is_not_taken_for_the_websocket(
+def test_the_rest_of_a_post_that_was_under_way_at_the_change_is_not_lost(
     session: Session, server: Server, websocket: Any
 ) -> None:
     probe(session, websocket)
     session.receive(websocket, "5")
     session.receive(None, "4late")
-    assert server.told == []
-    assert (websocket.closed, session.closed) == ([], False)
+    session.receive(None, "3")
+    assert server.told == [("received", "late"), ("pong", "sid-1")]
+    with pytest.raises(InvalidPacketError):
+        session.receive(None, "5")
+    assert (session.connection, websocket.closed, session.closed) == (websocket, [], False)
+
+
+def test_a_session_that_is_paused_stays_so_on_its_websocket(session: Session, websocket: Any) -> None:
+    session.paused = True
+    probe(session, websocket)
+    assert websocket.pauses == 0
+    session.receive(websocket, "5")
+    assert websocket.pauses == 1
 
 
 # The end

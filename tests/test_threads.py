@@ -105,6 +105,73 @@ print(*where)
 """
 
 
+OTHERS = (
+    EMIT.partition("sio.manager.emit")[0]
+    + """
+def note(name):
+    setattr(sio.manager, name, lambda *rest, **options: where.append((get_ident() == here, name, rest[:3])))
+for name in ("enter_room", "leave_room", "close_room", "disconnect"):
+    note(name)
+for use in (lambda: sio.enter_room("sid", "readers"), lambda: sio.leave_room("sid", "readers", "/shop"),
+            lambda: sio.close_room("readers"), lambda: sio.disconnect("sid", "/shop")):
+    tpool.execute(use)
+for line in where:
+    print(*line)
+try:
+    tpool.execute(sio.enter_room, "sid", "readers", 7)
+except Exception as error:
+    print(type(error).__name__)
+"""
+)
+
+
+def test_rooms_and_farewells_of_any_thread_happen_in_the_hubs() -> None:
+    """What goes wrong is raised in the caller's thread."""
+    *happened, raised = run(OTHERS)
+    assert happened == [
+        "True enter_room ('sid', '/', 'readers')",
+        "True leave_room ('sid', '/shop', 'readers')",
+        "True close_room ('readers', '/')",
+        "True disconnect ('sid', '/shop')",
+    ]
+    assert raised == "NamespacePathError"
+
+
+def test_a_thread_that_is_closed_says_so_to_whoever_comes_late() -> None:
+    """Its descriptor may be another's by then."""
+    code = """
+import os
+eventlet.sleep(0)
+thread.close()
+thread.close()
+eventlet.sleep(0.01)
+reader, writer = os.pipe()
+try:
+    tpool.execute(thread.run, lambda: None)
+except RuntimeError as error:
+    print("told")
+os.close(writer)
+print(os.read(reader, 1))
+"""
+    assert run(code) == ["told", "b''"]
+
+
+def test_a_thread_that_is_closed_leaves_no_descriptor() -> None:
+    code = """
+import os
+def count():
+    return len(os.listdir("/proc/self/fd"))
+before = count()
+for _ in range(5):
+    another = HubThread()
+    eventlet.sleep(0)
+    another.close()
+eventlet.sleep(0.01)
+print(count() - before)
+"""
+    assert run(code) == ["0"]
+
+
 def test_an_emit_from_any_thread_happens_in_the_hubs() -> None:
     """Pitfalls, hub rules: scheduled from elsewhere it would never run."""
     assert run(EMIT) == ["(True, 'from the hub', 1) (True, 'from a thread', 2)"]

@@ -126,9 +126,14 @@ class Connection:
             self._hub.schedule_call_global(0, self._resume)
 
     def _resume(self) -> None:
-        is_wanted = self.state == "closing" or (self.state == "open" and not self.session.paused)
+        is_wanted = self.state == "closing" or (self.state == "open" and not self.is_paused)
         if self._reader is None and is_wanted:
             self._listen()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what it carries may not be read; one that only wants to take the session over is read."""
+        return self.session.paused and self.session.connection is self
 
     def _readable(self, fileno: object) -> None:
         if self.state == "ended":
@@ -324,7 +329,7 @@ class ParkedConnection(Connection):
             if early:
                 self._feed_safely(early)
             while self.state != "ended":
-                while self.session.paused and self.state == "open":
+                while self.is_paused and self.state == "open":
                     greenthread.sleep(PAUSE_SECONDS)
                 self._feed_safely(self._receive())
         finally:

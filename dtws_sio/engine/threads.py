@@ -29,6 +29,7 @@ class HubThread:
     def __init__(self) -> None:
         self._ident = _get_ident()
         self._calls: deque[Callable[[], None]] = deque()
+        self._is_closed = False
         reader, self._wakeup = os.pipe()
         greenthread.spawn_n(self._serve, reader)
 
@@ -43,11 +44,20 @@ class HubThread:
         os.close(reader)
 
     def close(self) -> None:
-        """Take no more calls."""
-        os.close(self._wakeup)
+        """Take no more calls; also if called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            os.close(self._wakeup)
 
     def run(self, function: Callable[[], T]) -> T:
-        """Call a function in that thread, wait until it has ended, and give or raise what it did."""
+        """
+        Call a function in that thread, wait until it has ended, and give or raise what it did.
+
+        Raises:
+            RuntimeError: If it takes no more calls.
+        """
+        if self._is_closed:
+            raise RuntimeError("this process has stopped serving; nothing can be done in its hub any more")
         done = _threading.Event()
         outcome: list[Any] = []
 
