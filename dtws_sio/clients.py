@@ -167,7 +167,7 @@ class Clients:
     def _on_connect(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
         namespace = packet.namespace or "/"
         if namespace not in self._table and ANY not in self._open_namespaces and namespace not in self._open_namespaces:
-            _later(logger, logging.INFO, "refused %r (%s): there is no such namespace", namespace, carrier.address)
+            _later(logger, logging.INFO, "refused %s (%s): there is no such namespace", namespace, carrier.address)
             self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Invalid namespace"})
             return
         present = carrier.clients.get(namespace)
