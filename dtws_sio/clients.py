@@ -204,8 +204,8 @@ class Clients:
         client = carrier.clients.get(namespace)
         if client is None or client.left is not None:
             raise ProtocolError(f"an event for the namespace {namespace!r}, which is not joined")
-        event, *data = payload
-        found = self._table.find(str(event), namespace, (client.sid, *data))
+        event = str(payload[0])
+        found = self._table.find(event, namespace, (client.sid, *payload[1:]))
         if found is None:
             _later(dispatch.logger, logging.INFO, "nobody handles %s", client.origin(event))
             self._ack_error(client, number, "unknown_event", f"Unknown event: {event}")

@@ -279,10 +279,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         if type(event) is not str or event in RESERVED_EVENTS:
             _check_event_name(event)
         path = "/" if namespace is None else namespace_path(namespace)
-        room = _several(room if to is None else to)
-        if room == []:
-            return  # nobody, which is not everybody
-        skip_sid = _several(skip_sid)
+        room = room if to is None else to
+        if type(room) is not str and room is not None:
+            room = _several(room)
+            if room == []:
+                return  # nobody, which is not everybody
+        if skip_sid is not None:
+            skip_sid = _several(skip_sid)
         if on_commit or not self._is_here():
             rest = (event, data, room, None, skip_sid, path, callback, ignore_queue)
             again = partial(self.emit, *rest, volatile=volatile)

@@ -1200,7 +1200,7 @@ def test_an_answer_for_a_client_that_has_left_is_dropped(
     [
         (lambda page: page.join(), "connected / {sid} (192.0.2.1)"),
         (lambda page: page.join("/closed"), "refused /closed"),
-        (lambda page: page.join("/unknown"), "refused '/unknown' (192.0.2.1): there is no such namespace"),
+        (lambda page: page.join("/unknown"), "refused /unknown (192.0.2.1): there is no such namespace"),
         (lambda page: (page.join(), page.close()), "disconnected / {sid} (192.0.2.1): transport close"),
     ],
     ids=["connect", "refusal", "unknown", "disconnect"],

@@ -203,7 +203,7 @@ class Connection:
 
     def write(self, outbox: list[Outgoing]) -> None:
         """Send what is due in one go; what the client's end does not take waits for it."""
-        if self.state != "open" or self._protocol.state is not OPEN:
+        if self.state != "open" or self._protocol.eof_sent:
             return  # nothing follows a close frame, whoever sent it
         if self._protocol.extensions:
             data = b"".join([self._compressed(part) for outgoing in outbox for part in outgoing.parts])
