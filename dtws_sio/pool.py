@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ Job = Callable[[], Any]
 
 LONG_WAIT: Final = 1.0
 """Seconds after which a job that waits for a place in the pool is worth a warning."""
+
+NAMED_HOLDERS: Final = 5
+"""Handlers that such a warning names."""
 
 COMPLAINT_PAUSE: Final = 60.0
 """Seconds between two such warnings."""
@@ -118,6 +121,7 @@ class Pool:
         self._start = runtime.starter(self._work)
         self._waiting: deque[tuple[float, Job | Mailbox]] = deque()
         self._running = 0
+        self._at_work: set[Job] = set()
         self._next_complaint = 0.0
 
     def mailbox(self) -> Mailbox:
@@ -136,10 +140,10 @@ class Pool:
     def _work(self, work: Job | Mailbox) -> None:
         """Be a worker: run one thing after the other, until nothing waits."""
         while True:
-            if isinstance(work, Mailbox):
-                _run(work.take())
-            else:
-                _run(work)
+            job = work.take() if isinstance(work, Mailbox) else work
+            self._at_work.add(job)
+            _run(job)
+            self._at_work.discard(job)
             following = self._following(work)
             if following is None:
                 return
@@ -162,12 +166,18 @@ class Pool:
             self._next_complaint = now + COMPLAINT_PAUSE
             runtime.spawn(
                 logger.warning,
-                "all %d places of the handler pool have been taken for over %g s, and %d events wait; handlers that "
-                "block for long belong into background tasks, or DTWS_SIO['HANDLER_POOL'] is too small",
+                "all %d places of the handler pool have been taken for over %g s, by %s, and %d events wait; handlers "
+                "that block for long belong into background tasks, or DTWS_SIO['HANDLER_POOL'] is too small",
                 self.size,
                 LONG_WAIT,
+                self._holders(),
                 len(self._waiting),
             )
+
+    def _holders(self) -> str:
+        """Name what runs, the most frequent first."""
+        counted = Counter(map(_name, tuple(self._at_work))).most_common(NAMED_HOLDERS)
+        return ", ".join(f"{name} ({count})" for name, count in counted)
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until no job runs or waits; return False if that took longer than the given time."""
@@ -175,6 +185,12 @@ class Pool:
         while self._running and time.monotonic() < deadline:
             runtime.sleep(0.002)
         return not self._running
+
+
+def _name(job: Job) -> str:
+    """Name a job by the handler that it runs: the first of its arguments that has a function."""
+    handlers = (each.function for each in getattr(job, "args", ()) if hasattr(each, "function"))
+    return str(getattr(next(handlers, job), "__qualname__", "another job"))
 
 
 def _run(job: Job) -> None:

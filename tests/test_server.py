@@ -610,3 +610,33 @@ def test_a_client_sent_away_is_in_no_room_any_more(visit: Callable[..., Page], s
     server.disconnect(page.sid)
     assert eventually(lambda: server.rooms(page.sid) == [])
     assert list(server.manager.get_participants("/", "readers")) == []
+
+
+# The pool
+
+
+def test_a_full_pool_is_told_with_the_handlers_that_hold_it(
+    make_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever reads the warning learns which handler to look at."""
+    monkeypatch.setattr("dtws_sio.pool.LONG_WAIT", 0.0)
+    server = make_server(HANDLER_POOL=1)
+    gate = threading.Event()
+
+    @server.event
+    def import_everything(sid: str) -> None:
+        gate.wait(DEADLINE)
+
+    pages = [Page(server.handle_request, server.eio) for _ in range(2)]
+    for page in pages:
+        page.join("/")
+
+    def is_told() -> bool:
+        for page in pages:
+            page.send('2["import_everything"]')
+        return "handler pool" in caplog.text
+
+    assert eventually(is_told)
+    gate.set()
+    assert "import_everything (1)" in caplog.text
+    assert server._pool.wait_until_idle(DEADLINE)
