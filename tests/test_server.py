@@ -619,7 +619,7 @@ def test_a_full_pool_is_told_with_the_handlers_that_hold_it(
     make_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever reads the warning learns which handler to look at."""
-    monkeypatch.setattr("dtws_sio.pool.LONG_WAIT", 0.0)
+    monkeypatch.setattr("dtws_sio.pool.LONG_WAIT", 0.05)
     server = make_server(HANDLER_POOL=1)
     gate = threading.Event()
 
