@@ -627,13 +627,12 @@ def test_a_full_pool_is_told_with_the_handlers_that_hold_it(
     def import_everything(sid: str) -> None:
         gate.wait(DEADLINE)
 
-    pages = [Page(server.handle_request, server.eio) for _ in range(2)]
-    for page in pages:
-        page.join("/")
+    holder = Page(server.handle_request, server.eio)
+    holder.join("/")
+    holder.send('2["import_everything"]')
 
     def is_told() -> bool:
-        for page in pages:
-            page.send('2["import_everything"]')
+        Page(server.handle_request, server.eio).send("0")
         return "handler pool" in caplog.text
 
     assert eventually(is_told)
