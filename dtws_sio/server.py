@@ -33,6 +33,10 @@ from dtws_sio.pool import make_pool
 if TYPE_CHECKING:
     from dtws_sio.client import Client
 
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _LoggerAdapter = logging.LoggerAdapter  # takes no parameters before Python 3.11
+
 logger = logging.getLogger("dtws_sio.server")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,7 +48,7 @@ _SERVE: Final = (
 )
 
 
-class _UpstreamLogger(logging.LoggerAdapter[logging.Logger]):
+class _UpstreamLogger(_LoggerAdapter):
     """python-socketio and python-engineio log every packet, payload and all, as INFO; here that is DEBUG."""
 
     def info(self, msg: object, *args: Any, **kwargs: Any) -> None:
