@@ -1,10 +1,10 @@
 """
 One WebSocket: the bytes of a TCP connection become messages, and messages bytes.
 
-The incoming frames are `websockets`' business; outgoing frames are made in `dtws_sio.engine.outgoing`. A connection has
-no greenlet: once its request was answered with 101 the socket is taken from the WSGI server, and the hub calls
-`_readable` when there is something to read. What one `recv` brings is handled at once. Only TLS connections stay on the
-greenlet of their request, which waits in `ParkedConnection.serve`.
+Frames are read in `dtws_sio.engine.incoming` and made in `dtws_sio.engine.outgoing`. A connection has no greenlet: once
+its request was answered with 101 the socket is taken from the WSGI server, and the hub calls `_readable` when there is
+something to read. What one `recv` brings is handled at once. Only TLS connections stay on the greenlet of their
+request, which waits in `ParkedConnection.serve`.
 
 In the hub nothing may wait or log, and an exception that left a listener would cost the descriptor; so the callbacks
 here catch everything themselves. Source: RFC 6455; the hub rules of eventlet/hubs/hub.py (squelch_exception).
@@ -18,11 +18,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlet import greenthread, hubs, patcher
-from websockets.frames import CloseCode, Opcode
+from websockets.frames import CloseCode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from dtws_sio.engine.handshake import silent
+from dtws_sio.engine.incoming import Incoming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +65,9 @@ class Connection:
 
     __slots__ = (
         "_ended",
-        "_fragments",
         "_head",
         "_hub",
-        "_is_text",
+        "_incoming",
         "_protocol",
         "_reader",
         "_rest",
@@ -93,14 +93,13 @@ class Connection:
         # A fresh protocol: the parser of the one that shook hands still waits for HTTP.
         self._protocol = ServerProtocol(state=OPEN, max_size=max_size, logger=silent)
         self._protocol.extensions = extensions
+        self._incoming = Incoming(self._protocol, max_size)
         self._sock = sock
         self._hub = hubs.get_hub()
         self._reader: Any = None
         self._writer: Any = None
         self._rest: bytes | memoryview = b""
         self.unsent = 0
-        self._fragments = bytearray()
-        self._is_text = False
         self._ended = ended
 
     # In
@@ -161,43 +160,15 @@ class Connection:
 
     def feed(self, data: bytes) -> None:
         """Take in bytes; nothing is left of a message that they complete."""
-        protocol = self._protocol
-        protocol.receive_data(data)
-        frames: list[Any] = protocol.events_received()
-        for frame in frames:
+        for message in self._incoming.messages(data):
+            self.session.receive(self, message)
             if self.state != "open":
                 break
-            opcode = frame.opcode
-            if opcode is Opcode.TEXT and frame.fin:
-                self._take_text(frame.data)
-            elif opcode is Opcode.BINARY and frame.fin:
-                self.session.receive(self, bytes(frame.data))
-            elif opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                self._take_fragment(frame)
+        protocol = self._protocol
         if protocol.writes:
             self._answer()
         if protocol.eof_sent:
             self._lose("transport error" if protocol.close_rcvd is None else "transport close")
-
-    def _take_text(self, data: Any) -> None:
-        try:
-            text = str(data, "utf-8")
-        except UnicodeDecodeError:
-            self._protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
-        else:
-            self.session.receive(self, text)
-
-    def _take_fragment(self, frame: Any) -> None:
-        """Collect a message that comes in several frames (RFC 6455 section 5.4); the protocol checked their order."""
-        if frame.opcode is not Opcode.CONT:
-            self._is_text = frame.opcode is Opcode.TEXT
-        self._fragments += frame.data
-        if frame.fin:
-            data, self._fragments = bytes(self._fragments), bytearray()
-            if self._is_text:
-                self._take_text(data)
-            else:
-                self.session.receive(self, data)
 
     # Out
 
