@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dtws_sio import runtime
+from dtws_sio import identity, runtime
 from dtws_sio.dispatch import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from dtws_sio.engine import Outgoing
+    from dtws_sio.identity import HandshakeRequest, Identity
     from dtws_sio.pool import Load, Mailbox
+    from dtws_sio.surroundings import Surroundings
 
 
 class Client:
@@ -30,6 +32,8 @@ class Client:
         load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
         session: What handlers keep for it.
+        identity: How it was recognised; None for a stranger.
+        surroundings: Its language and time zone, where they are not the project's.
     """
 
     __slots__ = (
@@ -39,6 +43,7 @@ class Client:
         "accepted",
         "eio_sid",
         "environ",
+        "identity",
         "is_gone",
         "left",
         "load",
@@ -48,6 +53,7 @@ class Client:
         "send",
         "session",
         "sid",
+        "surroundings",
     )
 
     send: Callable[[Outgoing, bool], None]
@@ -79,6 +85,8 @@ class Client:
         self.is_gone = False
         self.rooms: set[Any] = set()
         self.session: dict[str, Any] = {}
+        self.identity: Identity | None = None
+        self.surroundings: Surroundings | None = None
         self.send = self._hold
         self._deliver = deliver
         self._held: list[tuple[Outgoing, bool]] = []
@@ -127,6 +135,10 @@ class Client:
             self.left = reason
             self.send = _nowhere
             return True
+
+    def request(self) -> HandshakeRequest:
+        """Give the request of its handshake, with session and user as they are now."""
+        return identity.request_of(self.sid, self.environ, self.identity)
 
     def origin(self, event: str) -> Origin:
         """Say where an event of this client came from."""

@@ -16,29 +16,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 import socketio.exceptions
+from django.core.exceptions import PermissionDenied
 
-from dtws_sio import dispatch, runtime
+from dtws_sio import dispatch, identity, permissions, runtime
 from dtws_sio.client import Client
 from dtws_sio.deadlines import Deadlines
 from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Origin
-from dtws_sio.exceptions import EventError, ProtocolError
+from dtws_sio.exceptions import EventError, PermissionDeniedError, ProtocolError
 from dtws_sio.manager import Manager, connecting, outgoing
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
 from dtws_sio.pool import Load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from dtws_sio.engine import Server, StockServer
     from dtws_sio.pool import Mailbox, Pool
+    from dtws_sio.surroundings import Surroundings
 
 logger = logging.getLogger("dtws_sio.clients")
+security_logger = logging.getLogger("dtws_sio.security")
 
 DISCONNECT_PATIENCE: Final = 1.0
 """Seconds that a disconnect handler waits for events of its client that came before it; then it runs beside them."""
 
-REFUSALS: Final = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError, EventError)
-"""What a connect handler raises to refuse a client: python-socketio's error, the built-in one of that name, or ours."""
+ANSWERS: Final = (EventError, PermissionDenied)
+"""What a handler raises to answer an event with an error: ours, or Django's."""
+
+REFUSALS: Final = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError, *ANSWERS)
+"""What refuses a client when its connect handler raises it: python-socketio's error, Python's, or an answer."""
 
 LEFT_NAMESPACE: Final = "client namespace disconnect"
 """Reason: the client left this namespace; its connection may live on (wire rule H3)."""
@@ -80,6 +86,8 @@ class Clients:
         pool: Runs the handlers.
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
+        authenticators: What recognises clients, in namespaces that have none of their own.
+        surroundings_of: Gives the language and time zone of a client's request, or None for the project's own.
         mailbox_bytes: Bytes that the events of one connection may hold, likewise.
         connect_timeout: Seconds in which a session has to join a namespace (wire rule H4).
     """
@@ -93,6 +101,8 @@ class Clients:
         pool: Pool,
         open_namespaces: Collection[str],
         ack_errors: bool,
+        authenticators: Sequence[identity.Authenticator],
+        surroundings_of: Callable[[identity.HandshakeRequest], Surroundings | None],
         connect_timeout: float,
         mailbox_bytes: int,
     ) -> None:
@@ -102,6 +112,8 @@ class Clients:
         self._pool = pool
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
+        self._authenticators = authenticators
+        self._surroundings_of = surroundings_of
         self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
         self._idle = Deadlines(connect_timeout, self._close_idle)
@@ -255,32 +267,51 @@ class Clients:
                 self._send(client.eio_sid, CONNECT_ERROR, client.namespace, {"message": str(refusal["message"])})
 
     def _ask(self, client: Client, auth: Any) -> dict[str, Any] | None:
-        """Run the connect handler; None if it lets the client in, else what the client is told."""
+        """Find out who a client is, and ask guards and connect handler; None lets it in, else what it is told."""
         try:
             answer = self._call(client, "connect", auth)
         except socketio.exceptions.ConnectionRefusedError as refused:
             return _refusal(refused.error_args)
         except ConnectionRefusedError as refused:
             return {"message": str(refused) or "Connection refused by server"}
-        except EventError as refused:
-            return {"message": refused.message, "data": {"code": refused.code}}
+        except ANSWERS as refused:
+            error = _as_event_error(refused)
+            if isinstance(error, PermissionDeniedError):
+                security_logger.warning("denied %s: %s", client.origin("connect"), error.code)
+            return {"message": error.message, "data": {"code": error.code}}
         except HandlerFailedError:
             return {"message": "Internal server error"}
         return {"message": "Connection rejected by server"} if answer is False else None
 
     def _call(self, client: Client, event: str, detail: Any) -> Any:
-        """Run the handler of a life event; it takes the detail (auth, or the reason) if it has a place for it."""
+        """Run the handler of a life event, and before that of a connect what decides whether it is asked at all."""
+        function = self._welcome if event == "connect" else self._handle_life_event
+        return dispatch.run(
+            function, (client, event, detail), partial(client.origin, event), REFUSALS, client.surroundings
+        )
+
+    def _welcome(self, client: Client, event: str, auth: Any) -> Any:
+        connecting.set(client.sid)
+        terms = self._table.terms(client.namespace)
+        request = client.request()
+        authenticators = self._authenticators if terms.authenticators is None else terms.authenticators
+        client.identity = request.identity = identity.recognise(request, auth, authenticators)
+        permissions.check(self._table.guards_of_connect(client.namespace), request, (auth,))
+        if client.identity is not None:
+            client.rooms.update(identity.topics_of(request))
+        client.surroundings = self._surroundings_of(request)
+        if client.surroundings is None:
+            return self._handle_life_event(client, event, auth)
+        return client.surroundings.run(self._handle_life_event, client, event, auth)
+
+    def _handle_life_event(self, client: Client, event: str, detail: Any) -> Any:
+        """Call the handler, if there is one; it gets the detail (auth, or the reason) if it has a place for it."""
         given = (client.sid, client.environ, detail) if event == "connect" else (client.sid, detail)
         found = self._table.find(event, client.namespace, given)
         if found is None:
             return None
         handler, arguments = found
-        if not handler.takes(len(arguments)):
-            arguments = arguments[:-1]
-        marked = None if client.accepted else client.sid
-        return dispatch.run(
-            partial(_mark, marked, handler.function), arguments, partial(client.origin, event), REFUSALS
-        )
+        return handler.function(*(arguments if handler.takes(len(arguments)) else arguments[:-1]))
 
     def _accept(self, client: Client) -> None:
         if client.left in (None, self._engine.reason.SERVER_DISCONNECT):
@@ -352,8 +383,15 @@ class Clients:
             if client.is_gone or not client.accepted:
                 dispatch.logger.info("dropped %s, which is gone", client.origin(event))
                 return
-            answer = dispatch.run(handler.function, arguments, partial(client.origin, event))
-        except EventError as error:
+            function = handler.function
+            if handler.guards or self._table.terms(client.namespace).guards:
+                function = partial(self._guarded, client, handler)
+            origin = partial(client.origin, event)
+            answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)
+        except ANSWERS as raised:
+            error = _as_event_error(raised)
+            if isinstance(error, PermissionDeniedError):
+                security_logger.warning("denied %s: %s", client.origin(event), error.code)
             self._ack_error(client, number, error.code, error.message)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
@@ -362,6 +400,12 @@ class Clients:
                 self._answer(client, number, answer, event)
         finally:
             client.load.done(size)
+
+    def _guarded(self, client: Client, handler: Handler, *arguments: Any) -> Any:
+        """Call a handler, if its guards and those of the namespace let the client pass."""
+        guards = (*self._table.terms(client.namespace).guards, *handler.guards)
+        permissions.check(guards, client.request(), arguments[handler.leading :])
+        return handler.function(*arguments)
 
     def _answer(self, client: Client, number: int, answer: Any, event: str) -> None:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
@@ -422,9 +466,11 @@ class _Once:
         job()
 
 
-def _mark(sid: str | None, function: Callable[..., Any], *arguments: Any) -> Any:
-    connecting.set(sid)
-    return function(*arguments)
+def _as_event_error(error: Exception) -> EventError:
+    """Give Django's PermissionDenied the form of ours."""
+    if isinstance(error, EventError):
+        return error
+    return PermissionDeniedError(str(error)) if str(error) else PermissionDeniedError()
 
 
 def _refusal(error_args: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from dtws_sio import runtime
 from dtws_sio.exceptions import DtwsSioError
@@ -119,6 +120,15 @@ class Settings:
     ack_errors: bool = True
     """Whether an event whose handler failed is acknowledged with {"error": {"code", "message"}}."""
 
+    authenticators: tuple[str, ...] = ("dtws_sio.identity.SessionAuthenticator",)
+    """Dotted paths of what recognises clients, asked in turn; a namespace may have its own."""
+
+    language: str = "dtws_sio.surroundings.language_of"
+    """Dotted path of a function that chooses a client's language from its request."""
+
+    time_zone: str = "dtws_sio.surroundings.time_zone_of"
+    """Dotted path of a function that chooses a client's time zone from its request."""
+
     server: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Further keyword arguments for python-socketio's server."""
 
@@ -184,6 +194,14 @@ def _is_queue(value: Any) -> bool:
         return False
 
 
+def _is_dotted_path(value: Any) -> bool:
+    return isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
+
+
+def _is_dotted_paths(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_dotted_path, value))
+
+
 _SECONDS: Final[Rule] = (_is_seconds, f"a number of seconds above 0, {LONGEST_TIME} at most")
 _COUNT: Final[Rule] = (_is_count, "a whole number above 0")
 _FLAG: Final[Rule] = (lambda value: isinstance(value, bool), "True or False")
@@ -207,6 +225,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ENGINE": (lambda value: value in ("own", "stock"), "'own' or 'stock'"),
         "HANDLER_POOL": _COUNT,
         "ACK_ERRORS": _FLAG,
+        "AUTHENTICATORS": (_is_dotted_paths, "a list of paths such as ['dtws_sio.identity.SessionAuthenticator']"),
+        "LANGUAGE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.language_of'"),
+        "TIME_ZONE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.time_zone_of'"),
         "SERVER": (lambda value: isinstance(value, dict), "a dict of python-socketio's server arguments"),
     }
 )
@@ -274,8 +295,28 @@ def _load(raw: Any) -> Settings:
     if found:
         raise ConfigurationError(f"{found[0].message} {found[0].hint}")
     values = {key.lower(): value for key, value in raw.items()}
-    if isinstance(values.get("allowed_origins"), list):
-        values["allowed_origins"] = tuple(values["allowed_origins"])
+    for name in ("allowed_origins", "authenticators"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
     if "server" in values:
         values["server"] = MappingProxyType(dict(values["server"]))
     return Settings(**values)
+
+
+def load(key: str, path: str) -> Any:
+    """
+    Import what a dotted path names.
+
+    Args:
+        key: The key of DTWS_SIO that holds it.
+        path: The path.
+
+    Raises:
+        ConfigurationError: If there is no such thing.
+    """
+    try:
+        return import_string(path)
+    except ImportError as error:
+        raise ConfigurationError(
+            f'DTWS_SIO["{key}"] names {path!r}, which cannot be imported: {error}. Correct the path.'
+        ) from error

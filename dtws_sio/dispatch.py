@@ -7,11 +7,10 @@ TypeError later. `run` calls a handler, once, and leaves nothing behind.
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar
 
 from django.core import signals
@@ -19,6 +18,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections
 from django.db.backends.signals import connection_created
 
+from dtws_sio import identity
 from dtws_sio.exceptions import (
     DuplicateHandlerError,
     EventError,
@@ -28,9 +28,12 @@ from dtws_sio.exceptions import (
     SignatureError,
 )
 from dtws_sio.packet import RESERVED_EVENTS
+from dtws_sio.permissions import Guard, guards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from dtws_sio.surroundings import Surroundings
 
 
 logger = logging.getLogger("dtws_sio.events")
@@ -93,13 +96,16 @@ class Handler:
     """
     A function and what was learnt about it at registration.
 
-    `fewest` and `most` bound the positional arguments that it takes; a `most` of None means any number.
+    `fewest` and `most` bound the positional arguments that it takes; a `most` of None means any number. The first
+    `leading` of them are ours; what the event brought follows.
     """
 
     function: Callable[..., Any]
     fewest: int
     most: int | None
     concurrent: bool
+    leading: int = 1
+    guards: tuple[Guard, ...] = ()
 
     def takes(self, count: int) -> bool:
         """Tell whether the function can be called with so many positional arguments."""
@@ -127,7 +133,9 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
             "and let blocking calls block, they only hold up their own client"
         )
     fewest, most = _arity(function, event)
-    handler = Handler(function, fewest, most, getattr(function, "__dtws_sio_concurrent__", False))
+    own = leading + (2 if event == "connect" else 1)
+    is_concurrent = getattr(function, "__dtws_sio_concurrent__", False)
+    handler = Handler(function, fewest, most, is_concurrent, own, guards_of(function))
     wanted = _SIGNATURES.get(event, _EVENT_SIGNATURE)
     counts = [leading + count for count in wanted.counts]
     if not (any(map(handler.takes, counts)) if event in _SIGNATURES else most is None or most >= counts[0]):
@@ -183,11 +191,44 @@ def _range(fewest: int, most: int | None) -> str:
     return f"{most} arguments" if fewest == most else f"{fewest} to {most} arguments"
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """
+    What a namespace asks of its clients.
+
+    Attributes:
+        guards: Asked when a client connects, at each event, and when its rights change.
+        authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
+        may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
+    """
+
+    guards: tuple[Guard, ...] = ()
+    authenticators: tuple[identity.Authenticator, ...] | None = None
+    may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
+
+
+NO_TERMS: Final = Terms()
+
+
 class HandlerTable:
-    """Every handler of this process, by namespace and event."""
+    """Every handler of this process, by namespace and event, and the terms of each namespace."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, Handler]] = {}
+        self._terms: dict[str, Terms] = {}
+
+    def set_terms(self, namespace: str, **terms: Any) -> None:
+        """Set some terms of a namespace; its clients are held to them from now on."""
+        self._terms[namespace] = replace(self.terms(namespace), **terms)
+
+    def terms(self, namespace: str) -> Terms:
+        """Give the terms of a namespace."""
+        return self._terms.get(namespace, NO_TERMS)
+
+    def guards_of_connect(self, namespace: str) -> tuple[Guard, ...]:
+        """Give what a client has to pass to be in a namespace: its guards, and those of its connect handler."""
+        found = self.find("connect", namespace, ())
+        return (*self.terms(namespace).guards, *(found[0].guards if found is not None else ()))
 
     def add(self, event: object, function: object, namespace: str) -> None:
         """
@@ -264,18 +305,20 @@ def run(
     arguments: tuple[Any, ...],
     origin: Callable[[], Origin],
     answers: Answers = (EventError,),
+    surroundings: Surroundings | None = None,
 ) -> Any:
     """
     Call a handler, once, and leave nothing of it behind.
 
-    It runs in a fresh context, so that nothing of the client before it shows; afterwards the database connections that
-    it opened are given back, which no `request_finished` would do here.
+    It runs in a fresh context, so that nothing of the client before it shows; afterwards sessions that it changed are
+    saved, and the database connections that it opened are given back, which no `request_finished` would do here.
 
     Args:
         function: The handler.
         arguments: Its positional arguments.
         origin: Tells where the event came from, if it has to be told.
         answers: Errors that are an answer to the client and not a failure; they are raised to the caller.
+        surroundings: The client's language and time zone, where they differ from the project's.
 
     Raises:
         HandlerFailedError: If the handler raised anything else, which has been logged once on `dtws_sio.events` and
@@ -284,8 +327,18 @@ def run(
     Source: pitfalls 6, 8 and 12.
     """
     opened = _opened
+    context = _EVENT.copy()
     try:
-        return contextvars.Context().run(function, *arguments)
+        try:
+            if surroundings is None:
+                result = context.run(function, *arguments)
+            else:
+                result = context.run(surroundings.run, function, *arguments)
+        except answers:
+            identity.finish_requests(context)
+            raise
+        identity.finish_requests(context)
+        return result
     except answers:
         raise
     except KeyboardInterrupt:
@@ -297,6 +350,9 @@ def run(
         if _opened != opened:
             give_back_connections()
 
+
+_EVENT: Final = identity.event_context()
+"""Copied for each event; as fast as making an empty one."""
 
 _opened = 0
 """How often a database connection was opened in this process; where it did not change, there is none to give back."""

@@ -57,6 +57,10 @@ class EmitError(DtwsSioError):
     """An emit could not be handed over, to the message queue or to the encoder."""
 
 
+class TopicError(DtwsSioError, ValueError):
+    """Something has no topic: it is unsaved, anonymous, or no model instance."""
+
+
 class ProtocolError(DtwsSioError, ValueError):
     """A client sent something that Socket.IO does not allow; its connection is closed."""
 
@@ -76,3 +80,28 @@ class EventError(DtwsSioError):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+class PermissionDeniedError(EventError):
+    """A client may not do what it asked for; logged on `dtws_sio.security`."""
+
+    def __init__(self, message: str = "You may not do this.", *, code: str = "permission_denied") -> None:
+        super().__init__(message, code=code)
+
+
+class AuthenticationFailedError(PermissionDeniedError):
+    """What a client sent to prove who it is does not; it is refused rather than taken for a stranger."""
+
+    def __init__(self, message: str, *, code: str = "authentication_failed") -> None:
+        super().__init__(message, code=code)
+
+
+class RoomNameError(PermissionDeniedError, ValueError):
+    """A room was named as only topics, or another client's private room, are; a handler may have it from its client."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("There is no such room.", code="room_denied")
+        self.reason = message
+
+    def __str__(self) -> str:
+        return self.reason

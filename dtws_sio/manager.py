@@ -19,7 +19,7 @@ import socketio
 
 from dtws_sio import json
 from dtws_sio.engine import Outgoing
-from dtws_sio.exceptions import EmitError, MissingDependencyError, NotServingError
+from dtws_sio.exceptions import EmitError, MissingDependencyError, NotServingError, RoomNameError
 from dtws_sio.packet import EVENT, encode
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         Put a client of this process into a room.
 
         Raises:
-            ValueError: If there is no such client, or the room is the private one of another.
+            ValueError: If there is no such client.
+            RoomNameError: If the room is the private one of another.
         """
         client = self.find(sid, namespace)
         if client is None:
@@ -137,7 +138,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         if room == sid:
             return
         if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise ValueError(f"the room {room!r} is the private room of a client")
+            raise RoomNameError(f"the room {room!r} is the private room of a client")
         client.rooms.add(room)
         if client.is_here:
             self._members.setdefault((namespace, room), set()).add(client)
@@ -154,10 +155,10 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         Take everybody out of a room.
 
         Raises:
-            ValueError: If the room is the private one of a client.
+            RoomNameError: If the room is the private one of a client.
         """
         if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise ValueError(f"the room {room!r} is the private room of a client")
+            raise RoomNameError(f"the room {room!r} is the private room of a client")
         for client in self._members.pop((namespace, room), _NOBODY):
             client.rooms.discard(room)
 

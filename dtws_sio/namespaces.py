@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import socketio
 
 from dtws_sio.dispatch import namespace_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dtws_sio.identity import Authenticator, HandshakeRequest
     from dtws_sio.server import Server
 
 
@@ -37,12 +40,30 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
 
     server: Server
 
+    authenticators: ClassVar[Sequence[Authenticator] | None] = None
+    """What recognises this namespace's clients, asked in turn; None for those of DTWS_SIO["AUTHENTICATORS"]."""
+
+    may_enter_room: Callable[[HandshakeRequest, Any], bool] | None = None
+    """
+    Define it as a method `may_enter_room(self, request, room)` to decide who may be in which room.
+
+    It is asked by `enter_room`, and again for each room of a client when its user's rights change.
+    """
+
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace_path(namespace))
 
     def warn(self, sid: str, message: str) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
         self.server.warn(sid, message, namespace=self.namespace)
+
+    def request(self, sid: str) -> HandshakeRequest:
+        """Give the request with which a client connected, with session and user as they are now; as `sio.request`."""
+        return self.server.request(sid, namespace=self.namespace)
+
+    def user(self, sid: str) -> Any:
+        """Give a client's Django user as it is now; as `sio.user`."""
+        return self.server.user(sid, namespace=self.namespace)
 
     def emit(
         self,

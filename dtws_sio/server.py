@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import socketio
 from django.db import transaction
 
-from dtws_sio import conf, dispatch, engine, manager, origins, runtime
+from dtws_sio import conf, dispatch, engine, manager, origins, permissions, runtime, topics
 from dtws_sio.clients import LEFT_NAMESPACE, Clients
 from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
 from dtws_sio.exceptions import (
@@ -26,12 +26,15 @@ from dtws_sio.exceptions import (
     InvalidInstanceError,
     NotCallableError,
     NotServingError,
+    PermissionDeniedError,
 )
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
+from dtws_sio.surroundings import surroundings
 
 if TYPE_CHECKING:
     from dtws_sio.client import Client
+    from dtws_sio.identity import Authenticator, HandshakeRequest
 
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:
@@ -158,10 +161,29 @@ class Server(socketio.Server):  # type: ignore[misc]
                 f"the path {path!r} already has a namespace, {type(self._namespaces[path]).__qualname__}"
             )
         self.table.open(path)
+        self.table.set_terms(path, **_terms(namespace_handler))
         for event, method in _methods(namespace_handler):
             self.table.add(event, method, path)
         self._namespaces[path] = namespace_handler
         namespace_handler._set_server(self)
+
+    def room_rule(self, function: F | None = None, *, namespace: str | None = None) -> Any:
+        """
+        Register what decides who may be in which room of a namespace, as a decorator.
+
+        It is called with a client's request and the room, as `enter_room` got it, whenever a client is to enter one,
+        and again for each room that it is in when its user's rights change; True lets it in. Clients must not name
+        rooms unchecked: without a rule any handler that passes on a name from a page lets everybody listen anywhere.
+        A `Namespace` has the method `may_enter_room` for it.
+        """
+
+        def register(rule: F) -> F:
+            if not callable(rule):
+                raise NotCallableError(f"@sio.room_rule was used on a thing that is not callable: {rule!r}")
+            self.table.set_terms(namespace_path(namespace), may_enter_room=rule)
+            return rule
+
+        return register if function is None else register(function)
 
     # Life of the process
 
@@ -205,6 +227,12 @@ class Server(socketio.Server):  # type: ignore[misc]
                 pool=self._pool,
                 open_namespaces=self.namespaces,
                 ack_errors=settings.ack_errors,
+                authenticators=_authenticators(settings),
+                surroundings_of=partial(
+                    surroundings,
+                    choose_language=conf.load("LANGUAGE", settings.language),
+                    choose_time_zone=conf.load("TIME_ZONE", settings.time_zone),
+                ),
                 connect_timeout=settings.connect_timeout,
                 mailbox_bytes=settings.max_payload,
             )
@@ -265,7 +293,8 @@ class Server(socketio.Server):  # type: ignore[misc]
             event: The event's name.
             data: What the page's listener gets: anything that JSON or Django's JSON encoder knows, and bytes; a tuple
                 is several arguments.
-            to: A sid, a room, or a list of rooms; None is the whole namespace. `room` is its other name.
+            to: A sid, a room, a user or any other model instance that is watched, or a list of those; None is the whole
+                namespace. `room` is its other name.
             skip_sid: A sid, or a list of them, that gets nothing.
             namespace: The path, "/" by default.
             callback: Called with the acknowledgement of the client.
@@ -276,6 +305,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         Raises:
             EventNameError: If the event is not a string, or reserved by Socket.IO.
             EmitError: If the data has no JSON form, or the message queue cannot be reached.
+            TopicError: If it is for an anonymous user or an unsaved object.
             NotServingError: If this process serves nobody and no message queue is configured.
 
         Source: rows D-26 to D-30, D-63.
@@ -285,7 +315,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         path = "/" if namespace is None else namespace_path(namespace)
         room = room if to is None else to
         if type(room) is not str and room is not None:
-            room = _several(room)
+            room = topics.rooms(room)
             if room == []:
                 return  # nobody, which is not everybody
         if skip_sid is not None:
@@ -313,20 +343,34 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """
-        Put a client into a room, in whichever process it is.
+        Put a client into a room, in whichever process it is, if the namespace's rule lets it in.
+
+        Args:
+            sid: The client.
+            room: Any name, or a model instance whose watchers they are.
+            namespace: The path, "/" by default.
 
         Raises:
+            PermissionDeniedError: If the rule (`room_rule`, `Namespace.may_enter_room`) says no.
+            RoomNameError: If the name is one that only topics have.
+            TopicError: If the room is an unsaved object.
             ValueError: If there is no such client and no message queue, or the room is another client's private one.
         """
-        self._run_here(self.manager.enter_room, sid, namespace_path(namespace), room)
+        topics.check_room(room)
+        path, name = namespace_path(namespace), topics.room(room)
+        client = self._local(sid, path)
+        rule = self.table.terms(path).may_enter_room
+        if client is not None and rule is not None and not rule(client.request(), room):
+            raise PermissionDeniedError("You may not enter this room.", code="room_denied")
+        self._run_here(self.manager.enter_room, sid, path, name)
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
-        self._run_here(self.manager.leave_room, sid, namespace_path(namespace), room)
+        self._run_here(self.manager.leave_room, sid, namespace_path(namespace), topics.room(room))
 
     def close_room(self, room: Any, namespace: str | None = None) -> None:
         """Take everybody out of a room, in all processes. Raises ValueError if it is a client's private one."""
-        self._run_here(self.manager.close_room, room, namespace_path(namespace))
+        self._run_here(self.manager.close_room, topics.room(room), namespace_path(namespace))
 
     def warn(self, sid: str, message: str, namespace: str | None = None) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
@@ -378,6 +422,22 @@ class Server(socketio.Server):  # type: ignore[misc]
         except KeyError:
             return None
 
+    def request(self, sid: str, namespace: str | None = None) -> HandshakeRequest:
+        """
+        Give the HTTP request with which a client connected, with `session` and `user` as they are now.
+
+        Within an event it is the same one each time, so the user is loaded once, and only if it is touched; the next
+        event gets a new one.
+
+        Raises:
+            KeyError: If this process has no such client in the namespace.
+        """
+        return self._client(sid, namespace).request()
+
+    def user(self, sid: str, namespace: str | None = None) -> Any:
+        """Give a client's Django user as it is now; an anonymous one for strangers. Raises KeyError as `request`."""
+        return self.request(sid, namespace).user
+
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""
         self._run_here(self._disconnect, sid, namespace_path(namespace), ignore_queue)
@@ -397,6 +457,22 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         self.clients.closed(eio_sid, reason)
+
+
+def _authenticators(settings: conf.Settings) -> list[Authenticator]:
+    return [conf.load("AUTHENTICATORS", path)() for path in settings.authenticators]
+
+
+def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
+    """Give the terms that a namespace's class states; python-socketio's own class knows none."""
+    terms: dict[str, Any] = {"guards": permissions.guards_of(type(namespace))}
+    authenticators = getattr(namespace, "authenticators", None)
+    if authenticators is not None:
+        terms["authenticators"] = tuple(authenticators)
+    rule = getattr(namespace, "may_enter_room", None)
+    if rule is not None:
+        terms["may_enter_room"] = rule
+    return terms
 
 
 def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any]]]:

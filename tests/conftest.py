@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connections
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from dtws_sio.server import Server
 from tests.page import Page
@@ -77,3 +80,40 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker:
         yield
         connections["default"].close()
     connections["default"] = before
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Path:
+    """Make a database with the tables of Django's own apps."""
+    path = tmp_path_factory.mktemp("migrated") / "db.sqlite3"
+    before = connections["default"]
+    name = connections.settings["default"]["NAME"]
+    connections.settings["default"]["NAME"] = str(path)
+    connections["default"] = connections.create_connection("default")
+    try:
+        with django_db_blocker.unblock():
+            call_command("migrate", verbosity=0)
+            connections["default"].close()
+    finally:
+        connections.settings["default"]["NAME"] = name
+        connections["default"] = before
+    return path
+
+
+@pytest.fixture
+def people(database: None, migrated: Path) -> type[User]:
+    """Give the model of users, whose table exists."""
+    copyfile(migrated, connections.settings["default"]["NAME"])
+    return User
+
+
+@pytest.fixture
+def sign_in(people: type[User]) -> Callable[[User], dict[str, str]]:
+    """Sign a user in, and give what its browser then sends with a handshake."""
+
+    def sign_in(user: User) -> dict[str, str]:
+        client = Client()
+        client.force_login(user)
+        return {"HTTP_COOKIE": f"sessionid={client.cookies['sessionid'].value}"}
+
+    return sign_in

@@ -1,7 +1,13 @@
 """Django settings of the unit tests: the app, an SQLite database in memory, and nothing else."""
 
 SECRET_KEY = "tests"
-INSTALLED_APPS = ["dtws_sio", "django.contrib.staticfiles", "django.contrib.auth", "django.contrib.contenttypes"]
+INSTALLED_APPS = [
+    "dtws_sio",
+    "django.contrib.staticfiles",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 STATIC_URL = "/static/"
 ALLOWED_HOSTS = ["testserver", "example.com"]

@@ -31,6 +31,9 @@ DEFAULTS = {
     "ENGINE": "own",
     "HANDLER_POOL": 100,
     "ACK_ERRORS": True,
+    "AUTHENTICATORS": ("dtws_sio.identity.SessionAuthenticator",),
+    "LANGUAGE": "dtws_sio.surroundings.language_of",
+    "TIME_ZONE": "dtws_sio.surroundings.time_zone_of",
     "SERVER": {},
 }
 
@@ -52,6 +55,9 @@ GOOD: dict[str, list[Any]] = {
     "ENGINE": ["own", "stock"],
     "HANDLER_POOL": [1],
     "ACK_ERRORS": [True, False],
+    "AUTHENTICATORS": [[], ["shop.auth.Key"], ("a.B", "c.D")],
+    "LANGUAGE": ["shop.locale.language"],
+    "TIME_ZONE": ["shop.locale.zone"],
     "SERVER": [{}, {"cookie": "io", "http_compression": True}],
 }
 
@@ -73,6 +79,9 @@ BAD: dict[str, list[Any]] = {
     "ENGINE": ["Own", "", None],
     "HANDLER_POOL": [0, "100", None],
     "ACK_ERRORS": [1, None, "no"],
+    "AUTHENTICATORS": ["a.B", ["B"], [1], None, ["a.1"]],
+    "LANGUAGE": ["language", "a-b.c", None, 1, "a."],
+    "TIME_ZONE": ["Europe/Vienna", "UTC", None],
     "SERVER": [None, [], "cookie"],
 }
 

@@ -1,0 +1,406 @@
+"""
+Who a client is: the request of its handshake, with session and user, and how it proved to be that user.
+
+When a client joins a namespace, authenticators look at it in turn; the first that recognises it decides. What is kept
+is an `Identity`: by which proof, and whose. The user itself is loaded anew for each event, at the first touch of
+`request.user`, so that what changed since the handshake counts: a logout, a new password, an account switched off.
+
+Source: rows S-34, W-D7, W-F2 and W-F6; pitfall list 2, item 6.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from contextvars import Context, ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user, get_user_model
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.core import signing
+from django.core.handlers.wsgi import WSGIRequest
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from dtws_sio import topics
+from dtws_sio.exceptions import AuthenticationFailedError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+logger = logging.getLogger("dtws_sio.identity")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    How a client was recognised.
+
+    Attributes:
+        authenticator: What recognised it, and loads its user again for each event.
+        user_key: The user's primary key as text; None for a session in which nobody is signed in.
+        session_key: The key of its session, where that is the proof.
+        stamp: Changes when the proof becomes void although it still exists, as a session's does with a new password.
+        expires: When the proof ends by itself, in seconds since the epoch, if it says so.
+    """
+
+    authenticator: Authenticator
+    user_key: str | None = None
+    session_key: str | None = None
+    stamp: str = ""
+    expires: float | None = None
+
+    @property
+    def user_topic(self) -> topics.Topic | None:
+        """The topic of its user."""
+        return None if self.user_key is None else topics.model_topic(get_user_model(), self.user_key)
+
+    @property
+    def topics(self) -> list[topics.Topic]:
+        """The topics of its user and of its session."""
+        session = topics.session_topic(self.session_key) if self.session_key else None
+        return [each for each in (self.user_topic, session) if each is not None]
+
+
+class HandshakeRequest(WSGIRequest):
+    """
+    The HTTP request with which a client connected, as a view would have got it.
+
+    `session` and `user` are loaded when they are first touched. What handlers change in the session is saved when they
+    end, as after a view.
+
+    Args:
+        environ: The handshake's WSGI environ.
+        identity: How the client was recognised; None while it was not.
+    """
+
+    def __init__(self, environ: dict[str, Any], identity: Identity | None = None) -> None:
+        super().__init__(environ)
+        self.identity = identity
+
+    @cached_property
+    def session(self) -> SessionBase:  # type: ignore[override]
+        """The session of the cookie; an empty one without."""
+        store: SessionBase = import_module(django_settings.SESSION_ENGINE).SessionStore(self._session_key)
+        return store
+
+    @property
+    def _session_key(self) -> str | None:
+        if self.identity is not None and self.identity.session_key is not None:
+            return self.identity.session_key
+        return self.COOKIES.get(django_settings.SESSION_COOKIE_NAME)
+
+    @cached_property
+    def user(self) -> AbstractBaseUser | AnonymousUser:  # type: ignore[override]
+        """The user as it is now; an anonymous one if there is none, or none any more."""
+        from django.contrib.auth.models import AnonymousUser
+
+        identity = self.identity
+        user = None
+        if identity is not None and identity.user_key is not None:
+            user = identity.authenticator.load(identity, self)
+        return AnonymousUser() if user is None else user
+
+    def finish(self) -> None:
+        """Save the session if it was changed; one that was deleted meanwhile, by a logout, stays deleted."""
+        session: SessionBase | None = self.__dict__.get("session")
+        if session is None or not session.modified:
+            return
+        if session.session_key is None:
+            logger.warning(
+                "what a handler put into the session of a client without session cookie is lost, as an event cannot "
+                "set a cookie; save request.session in a view first, or use sio.session(sid)"
+            )
+            return
+        with suppress(UpdateError):
+            session.save()
+
+
+_requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")
+"""The requests that were asked for in this context, by sid."""
+
+_is_event: ContextVar[bool] = ContextVar("dtws_sio_is_event", default=False)
+
+
+def event_context() -> Context:
+    """Make the context of which each event gets a copy; in a copy, `request_of` gives one request for each client."""
+    context = Context()
+    context.run(_is_event.set, True)
+    return context
+
+
+def request_of(sid: str, environ: dict[str, Any], identity: Identity | None) -> HandshakeRequest:
+    """Give a client's request: within an event the same one each time, a fresh one in each event and elsewhere."""
+    if not _is_event.get():
+        return HandshakeRequest(environ, identity)
+    known = _requests.get(None)
+    if known is None:
+        known = {}
+        _requests.set(known)
+    if sid not in known:
+        known[sid] = HandshakeRequest(environ, identity)
+    return known[sid]
+
+
+def finish_requests(context: Context) -> None:
+    """Save what was changed in sessions during the event that ran in this context."""
+    for request in context.get(_requests, _NONE).values():
+        request.finish()
+
+
+_NONE: Final[dict[str, HandshakeRequest]] = {}
+
+
+def topics_of(request: HandshakeRequest) -> list[topics.Topic]:
+    """Give the topics that a recognised client is in: those of its user, of the user's groups, and of its session."""
+    identity = request.identity
+    if identity is None:
+        return []
+    groups = group_keys(request.user) if identity.user_key is not None else []
+    return [*identity.topics, *(topics.model_topic(_group_model(request.user), key) for key in groups)]
+
+
+def group_keys(user: Any) -> list[Any]:
+    """Give the primary keys of a user's groups; none where users have no groups."""
+    return list(user.groups.values_list("pk", flat=True)) if hasattr(user, "groups") else []
+
+
+def _group_model(user: Any) -> Any:
+    return user.groups.model
+
+
+# Authenticators
+
+
+class Authenticator:
+    """
+    Recognises clients by one kind of proof; subclass it for your own, and name it in DTWS_SIO["AUTHENTICATORS"] or in
+    a namespace's `authenticators`.
+    """
+
+    def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
+        """
+        Look at a client that connects.
+
+        Args:
+            request: The request of its handshake.
+            auth: What the page gave as `auth`.
+
+        Returns:
+            Who it is, or None if it shows no proof of this kind.
+
+        Raises:
+            AuthenticationFailedError: If it shows one that does not hold; the client is refused.
+        """
+        raise NotImplementedError
+
+    def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
+        """Load the user anew; None if the proof does not hold any more. An inactive user is no user."""
+        assert identity.user_key is not None  # noqa: S101
+        return _active_user(identity.user_key)
+
+
+def _active_user(key: str) -> AbstractBaseUser | None:
+    model = get_user_model()
+    try:
+        user: AbstractBaseUser = model._default_manager.get(pk=model._meta.pk.to_python(key))
+    except (model.DoesNotExist, ValueError):
+        return None
+    return user if user.is_active else None
+
+
+class SessionAuthenticator(Authenticator):
+    """Recognises a client by its session cookie, by the rules of `django.contrib.auth.get_user`."""
+
+    def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
+        """Look for a session cookie; a session that has ended makes a stranger, as for a view."""
+        key = request._session_key
+        if not key or not _has_sessions():
+            return None
+        user = self._user(request)
+        if user is None:
+            return Identity(self, session_key=key)
+        # What get_user found is what this event's `request.user` would find again.
+        request.__dict__["user"] = user
+        return Identity(self, user_key_of(user), key, stamp_of(user))
+
+    def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
+        """Ask the session again; another user than the one who connected is none."""
+        user = self._user(request)
+        return user if user is not None and user_key_of(user) == identity.user_key else None
+
+    @staticmethod
+    def _user(request: HandshakeRequest) -> AbstractBaseUser | None:
+        user: Any = get_user(_Holder(_ReadSession(request.session)))  # type: ignore[arg-type]
+        return user if user.is_authenticated else None
+
+
+def _has_sessions() -> bool:
+    return apps.is_installed("django.contrib.sessions") and apps.is_installed("django.contrib.auth")
+
+
+@dataclass(frozen=True, slots=True)
+class _ReadSession:
+    """
+    A session for `get_user`, which may empty it, or change its key where an old SECRET_KEY signed it.
+
+    A view could tell the browser of the new key; an event cannot, and would sign its user out.
+    """
+
+    session: SessionBase
+
+    def __getitem__(self, key: str) -> Any:
+        return self.session[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.session.get(key, default)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Leave it as it is."""
+
+    def cycle_key(self) -> None:
+        """Leave it as it is."""
+
+    flush = cycle_key
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """As much of a request as `get_user` looks at."""
+
+    session: _ReadSession
+
+
+def user_key_of(user: Any) -> str:
+    """Give a user's primary key as text."""
+    return str(user._meta.pk.value_to_string(user))
+
+
+def stamp_of(user: Any) -> str:
+    """Give what changes with a user's password."""
+    return str(user.get_session_auth_hash()) if hasattr(user, "get_session_auth_hash") else ""
+
+
+class SignedTokenAuthenticator(Authenticator):
+    """
+    Recognises a client by a token that a view made with `make_token` and the page sends as `auth.token`.
+
+    For pages and programs that have no session cookie. A token is a ticket for connecting; what ends the connection is
+    a new password or an account that is switched off.
+    """
+
+    max_age: ClassVar[float] = 3600
+    """Seconds for which a token is good."""
+
+    key: ClassVar[str] = "token"
+    """Where in `auth` it is looked for."""
+
+    def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
+        """Check the token."""
+        token = auth.get(self.key) if isinstance(auth, dict) else None
+        if token is None:
+            return None
+        try:
+            user_key, stamp = _signer().unsign_object(token, max_age=self.max_age)
+        except signing.SignatureExpired as error:
+            raise AuthenticationFailedError("The token has expired; get a new one.", code="token_expired") from error
+        except (signing.BadSignature, TypeError, ValueError, AttributeError) as error:
+            raise AuthenticationFailedError("The token is not valid.") from error
+        identity = Identity(self, user_key, stamp=stamp)
+        if self.load(identity, request) is None:
+            raise AuthenticationFailedError("The token is not valid any more.")
+        return identity
+
+    def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
+        """Load the user, if it still has the password for which the token was made."""
+        user = super().load(identity, request)
+        return user if user is not None and constant_time_compare(_short(user), identity.stamp) else None
+
+
+def make_token(user: AbstractBaseUser) -> str:
+    """Make a token for `SignedTokenAuthenticator`; give it to nobody but the user."""
+    return _signer().sign_object((user_key_of(user), _short(user)))
+
+
+def _signer() -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt="dtws_sio.identity")
+
+
+def _short(user: Any) -> str:
+    """Give a piece of the user's stamp: enough to notice a new password, and nothing to learn from."""
+    return salted_hmac("dtws_sio.identity", stamp_of(user), algorithm="sha256").hexdigest()[:20]
+
+
+class JWTAuthenticator(Authenticator):
+    """
+    Recognises a client by a JSON Web Token that the page sends as `auth.token`; its connection ends when that expires.
+
+    Subclass it and set what differs. Needs the package PyJWT.
+    """
+
+    key: ClassVar[str] = "token"
+    """Where in `auth` it is looked for."""
+
+    verification_key: ClassVar[Any] = None
+    """What verifies the signature; None is SECRET_KEY."""
+
+    algorithms: ClassVar[Sequence[str]] = ("HS256",)
+    """Those that are accepted; never take this from the token."""
+
+    audience: ClassVar[str | None] = None
+    issuer: ClassVar[str | None] = None
+    user_claim: ClassVar[str] = "sub"
+    """The claim that holds the user's primary key."""
+
+    def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
+        """Check the token."""
+        token = auth.get(self.key) if isinstance(auth, dict) else None
+        if token is None:
+            return None
+        claims = self.claims(token)
+        identity = Identity(self, str(claims[self.user_claim]), expires=float(claims["exp"]))
+        if self.load(identity, request) is None:
+            raise AuthenticationFailedError("The token names nobody who may sign in.")
+        return identity
+
+    def claims(self, token: Any) -> dict[str, Any]:
+        """
+        Verify a token and give what it says; it must say until when, and who.
+
+        Raises:
+            AuthenticationFailedError: If it does not hold.
+            MissingDependencyError: Without PyJWT.
+        """
+        try:
+            import jwt  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise MissingDependencyError("JWTAuthenticator needs PyJWT: pip install pyjwt") from error
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self.verification_key or django_settings.SECRET_KEY,
+                algorithms=list(self.algorithms),
+                audience=self.audience,
+                issuer=self.issuer,
+                options={"require": ["exp", self.user_claim]},
+            )
+        except jwt.ExpiredSignatureError as error:
+            raise AuthenticationFailedError("The token has expired; get a new one.", code="token_expired") from error
+        except (jwt.InvalidTokenError, TypeError, ValueError) as error:
+            raise AuthenticationFailedError("The token is not valid.") from error
+        return claims
+
+
+def recognise(request: HandshakeRequest, auth: Any, authenticators: Iterable[Authenticator]) -> Identity | None:
+    """Ask authenticators in turn; None is a stranger. Raises AuthenticationFailedError as they do."""
+    for authenticator in authenticators:
+        identity = authenticator.recognise(request, auth)
+        if identity is not None:
+            return identity
+    return None

@@ -1,0 +1,91 @@
+"""
+Objects as rooms: who watches an object is in the room of its topic.
+
+    sio.enter_room(sid, article)
+    sio.emit("changed", {"id": article.pk}, to=article)
+
+A topic is a name that is the same in every process and for no two objects. Every signed-in client is in the topics of
+its user, of the user's groups and of its session, without being put there. Rooms that a handler names by a string never
+meet topics: no string that a client sends can be one.
+
+Source: rows S-31 and W-F11.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, Final
+
+from django.db.models import Model, QuerySet
+from django.utils.functional import LazyObject
+
+from dtws_sio.exceptions import RoomNameError, TopicError
+
+PREFIX: Final = "dtws_sio:"
+"""What all topics begin with, and no other room may."""
+
+
+class Topic(str):
+    """The name of a topic; made by `topic` and `session_topic` only."""
+
+    __slots__ = ()
+
+
+def topic(thing: Model) -> Topic:
+    """
+    Name the topic of a model instance.
+
+    Proxies have the topic of the model that they stand for, deferred and lazy objects that of the whole one.
+
+    Raises:
+        TopicError: If it has no primary key yet, or is no model instance at all, as an anonymous user is none.
+    """
+    if not isinstance(thing, Model):
+        raise TopicError(
+            f"{thing!r} is no model instance, so it has no topic"
+            + ("; anonymous users have none" if getattr(thing, "is_anonymous", False) is True else "")
+        )
+    if thing.pk is None or thing._state.adding:
+        raise TopicError(f"{thing!r} is not saved, so it has no topic; save it first")
+    return model_topic(thing._meta.concrete_model or type(thing), thing._meta.pk.value_to_string(thing))
+
+
+def model_topic(model: type[Model], key: object) -> Topic:
+    """Name the topic of the instance of a model that has a primary key."""
+    return Topic(f"{PREFIX}{model._meta.label_lower}:{key}")
+
+
+def session_topic(session_key: str) -> Topic:
+    """Name the topic of a session; the key itself opens the session and so is not part of it."""
+    return Topic(f"{PREFIX}session:{sha256(session_key.encode()).hexdigest()}")
+
+
+def room(named: Any) -> Any:
+    """
+    Give a room's name, which a model instance has by its topic.
+
+    Raises:
+        TopicError: As `topic` does.
+    """
+    is_object = isinstance(named, (Model, LazyObject)) or hasattr(named, "is_anonymous")
+    return topic(named) if is_object else named
+
+
+def rooms(named: Any) -> Any:
+    """Give whom an emit is for: one room's name, or the list of several. Raises TopicError as `room` does."""
+    if isinstance(named, (list, tuple, set, frozenset, QuerySet)):
+        return [room(each) for each in named]
+    return room(named)
+
+
+def check_room(room: Any) -> None:
+    """
+    Refuse a room by a name that only topics have.
+
+    Raises:
+        RoomNameError: If it has one.
+    """
+    if isinstance(room, str) and room.startswith(PREFIX) and not isinstance(room, Topic):
+        raise RoomNameError(
+            f"the room name {room[:100]!r} begins with {PREFIX!r}, which is kept for topics; use another"
+        )
