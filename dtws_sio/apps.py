@@ -32,9 +32,16 @@ class DtwsSioConfig(AppConfig):
             launch.relaunch(sys.argv)
 
     def ready(self) -> None:
-        """Register the checks, and import `sockets.py` of every installed app; what it raises stops the start."""
+        """
+        Register the checks, follow Django's signals, and import `sockets.py` of every installed app.
+
+        What one of those raises stops the start.
+        """
         from dtws_sio.checks import check_ancestors, check_database, check_settings
 
         for check in (check_settings, check_ancestors, check_database):
             checks.register(check, "dtws_sio")
+        from dtws_sio.server import sio
+
+        sio.follow_signals()
         autodiscover_modules("sockets")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dtws_sio.identity import HandshakeRequest, Identity
     from dtws_sio.pool import Load, Mailbox
     from dtws_sio.surroundings import Surroundings
+    from dtws_sio.topics import Topic
 
 
 class Client:
@@ -31,6 +32,7 @@ class Client:
         mailbox: Its events that wait for their turn.
         load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
+        topics: Those of them that it is in for who it is.
         session: What handlers keep for it.
         identity: How it was recognised; None for a stranger.
         surroundings: Its language and time zone, where they are not the project's.
@@ -54,6 +56,7 @@ class Client:
         "session",
         "sid",
         "surroundings",
+        "topics",
     )
 
     send: Callable[[Outgoing, bool], None]
@@ -84,6 +87,7 @@ class Client:
         self.left: str | None = None
         self.is_gone = False
         self.rooms: set[Any] = set()
+        self.topics: frozenset[Topic] = frozenset()
         self.session: dict[str, Any] = {}
         self.identity: Identity | None = None
         self.surroundings: Surroundings | None = None

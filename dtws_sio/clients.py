@@ -26,6 +26,7 @@ from dtws_sio.exceptions import EventError, PermissionDeniedError, ProtocolError
 from dtws_sio.manager import Manager, connecting, outgoing
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
 from dtws_sio.pool import Load
+from dtws_sio.revocation import Revocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -89,6 +90,7 @@ class Clients:
         authenticators: What recognises clients, in namespaces that have none of their own.
         surroundings_of: Gives the language and time zone of a client's request, or None for the project's own.
         mailbox_bytes: Bytes that the events of one connection may hold, likewise.
+        rights_sweep: Seconds between two looks at everybody's rights.
         connect_timeout: Seconds in which a session has to join a namespace (wire rule H4).
     """
 
@@ -103,6 +105,7 @@ class Clients:
         ack_errors: bool,
         authenticators: Sequence[identity.Authenticator],
         surroundings_of: Callable[[identity.HandshakeRequest], Surroundings | None],
+        rights_sweep: float,
         connect_timeout: float,
         mailbox_bytes: int,
     ) -> None:
@@ -114,6 +117,7 @@ class Clients:
         self._ack_errors = ack_errors
         self._authenticators = authenticators
         self._surroundings_of = surroundings_of
+        self.revocation = Revocation(close=self._revoke, recheck=self._recheck, sweep_seconds=rights_sweep)
         self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
         self._idle = Deadlines(connect_timeout, self._close_idle)
@@ -298,7 +302,8 @@ class Clients:
         client.identity = request.identity = identity.recognise(request, auth, authenticators)
         permissions.check(self._table.guards_of_connect(client.namespace), request, (auth,))
         if client.identity is not None:
-            client.rooms.update(identity.topics_of(request))
+            client.topics = frozenset(identity.topics_of(request))
+            client.rooms |= client.topics
         client.surroundings = self._surroundings_of(request)
         if client.surroundings is None:
             return self._handle_life_event(client, event, auth)
@@ -321,6 +326,7 @@ class Clients:
             client.accepted = True  # it went by itself, and is not told what it missed
         if client.left is None:
             self._manager.accept(client)
+            self.revocation.enrol(client)
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
@@ -346,6 +352,7 @@ class Clients:
         if not client.accepted:
             return  # `_connect` is still at it, and sees to the rest
         self._manager.withdraw(client)
+        self.revocation.forget(client)
         goodbye = _Once(partial(self._say_goodbye, client))
         if client.mailbox.put(goodbye):
             runtime.call_later(DISCONNECT_PATIENCE, partial(self._pool.submit, goodbye))
@@ -365,6 +372,34 @@ class Clients:
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
+
+    # Rights that end
+
+    def _revoke(self, client: Client, why: str) -> None:
+        """End the connection of a client that may not be here any more."""
+        security_logger.warning("closed %s: %s", client, why)
+        self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
+
+    def _recheck(self, client: Client, request: identity.HandshakeRequest) -> None:
+        """Close a client that does not pass the guards any more; take it out of rooms where it may not be."""
+        try:
+            guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
+            permissions.check(guards, request)
+        except PermissionDeniedError as error:
+            self._revoke(client, f"it does not pass any more ({error.code})")
+            return
+        before, client.topics = client.topics, frozenset(identity.topics_of(request))
+        for room in before - client.topics:
+            self._manager.leave_room(client.sid, client.namespace, room)
+        for room in client.topics - before:
+            self._manager.enter_room(client.sid, client.namespace, room)
+        rule = self._table.terms(client.namespace).may_enter_room
+        if rule is None:
+            return
+        for room in client.rooms - client.topics:
+            if not rule(request, room):
+                security_logger.warning("took %s out of the room %r, where it may not be any more", client, room)
+                self._manager.leave_room(client.sid, client.namespace, room)
 
     # Handling and answering
 

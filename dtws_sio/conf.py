@@ -123,6 +123,9 @@ class Settings:
     authenticators: tuple[str, ...] = ("dtws_sio.identity.SessionAuthenticator",)
     """Dotted paths of what recognises clients, asked in turn; a namespace may have its own."""
 
+    rights_sweep: float = 30
+    """Seconds between two looks at everybody's rights, for changes that send no signal."""
+
     language: str = "dtws_sio.surroundings.language_of"
     """Dotted path of a function that chooses a client's language from its request."""
 
@@ -226,6 +229,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "HANDLER_POOL": _COUNT,
         "ACK_ERRORS": _FLAG,
         "AUTHENTICATORS": (_is_dotted_paths, "a list of paths such as ['dtws_sio.identity.SessionAuthenticator']"),
+        "RIGHTS_SWEEP": _SECONDS,
         "LANGUAGE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.language_of'"),
         "TIME_ZONE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.time_zone_of'"),
         "SERVER": (lambda value: isinstance(value, dict), "a dict of python-socketio's server arguments"),

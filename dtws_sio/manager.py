@@ -12,15 +12,24 @@ the same encoded packet.
 from __future__ import annotations
 
 import contextvars
+import logging
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 
-from dtws_sio import json
+from dtws_sio import json, runtime, topics
+from dtws_sio.dispatch import give_back_connections
 from dtws_sio.engine import Outgoing
-from dtws_sio.exceptions import EmitError, MissingDependencyError, NotServingError, RoomNameError
+from dtws_sio.exceptions import (
+    EmitError,
+    MissingDependencyError,
+    NotServingError,
+    PermissionDeniedError,
+    RoomNameError,
+)
 from dtws_sio.packet import EVENT, encode
+from dtws_sio.rights import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +42,12 @@ connecting: contextvars.ContextVar[str | None] = contextvars.ContextVar("dtws_si
 
 _volatile: contextvars.ContextVar[bool] = contextvars.ContextVar("dtws_sio_volatile", default=False)
 """Whether the emit in this context may be dropped for a client that is behind."""
+
+CHANGE: Final = "dtws_sio.change"
+"""The kind of message that tells of changed rights."""
+
+logger = logging.getLogger("dtws_sio.manager")
+security_logger = logging.getLogger("dtws_sio.security")
 
 _NOBODY: Final[frozenset[Any]] = frozenset()
 
@@ -182,6 +197,9 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         client = self.find(sid, namespace)
         return None if client is None else client.eio_sid
 
+    def publish_change(self, message: dict[str, Any]) -> None:
+        """Do nothing: there are no other processes to tell of changed rights."""
+
     def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Do nothing: a client of this process is taken out by the server."""
 
@@ -269,6 +287,10 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
         finally:
             _volatile.reset(token)
 
+    def publish_change(self, message: dict[str, Any]) -> None:
+        """Tell the other processes of changed rights."""
+        self._publish({"method": CHANGE, "host_id": self.host_id, **message})
+
     def _publish(self, data: dict[str, Any]) -> None:
         """
         Publish, or raise: an emit must not be lost without a word. A connection that went stale is replaced once.
@@ -296,6 +318,37 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
 
 class RedisManager(_LoudRedisManager, Manager):
     """The clients of this process, joined with those of others through Redis."""
+
+    def _listen(self) -> Iterator[Any]:
+        """Give what other processes publish, but for the kinds of message that python-socketio does not know."""
+        for raw in super()._listen():
+            try:
+                message = json.loads(raw)
+            except ValueError:
+                logger.warning("what came through the message queue is not JSON; is %r ours alone?", self.channel)
+                continue
+            if isinstance(message, dict) and message.get("method") == CHANGE:
+                if message.get("host_id") != self.host_id:
+                    self.server.notice(Change.from_message(message), ignore_queue=True)
+            else:
+                yield message
+
+    def _handle_enter_room(self, message: dict[str, Any]) -> None:
+        """Ask the namespace's rule here, where the client is; beside the queue's listener, as it may take a while."""
+        message = {**message, "room": topics.named(message["room"])}
+        runtime.spawn(self._enter_room_by_rule, message)
+
+    def _enter_room_by_rule(self, message: dict[str, Any]) -> None:
+        sid, namespace, room = message["sid"], message["namespace"], message["room"]
+        try:
+            self.server.check_room_rule(sid, namespace, room)
+            super()._handle_enter_room(message)
+        except PermissionDeniedError as error:
+            security_logger.warning("denied the room %r to %s of %s: %s", room, sid, namespace, error.code)
+        except Exception:
+            logger.exception("the client %s could not enter the room %r", sid, room)
+        finally:
+            give_back_connections()
 
     def _handle_emit(self, message: dict[str, Any]) -> None:
         token = _volatile.set(_volatile.get() or bool(message.get("volatile")))

@@ -28,8 +28,10 @@ from dtws_sio.exceptions import (
     NotServingError,
     PermissionDeniedError,
 )
+from dtws_sio.identity import user_key_of
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
+from dtws_sio.rights import Change, Signals
 from dtws_sio.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -171,9 +173,11 @@ class Server(socketio.Server):  # type: ignore[misc]
         """
         Register what decides who may be in which room of a namespace, as a decorator.
 
-        It is called with a client's request and the room, as `enter_room` got it, whenever a client is to enter one,
-        and again for each room that it is in when its user's rights change; True lets it in. Clients must not name
-        rooms unchecked: without a rule any handler that passes on a name from a page lets everybody listen anywhere.
+        It is called with a client's request and the room's name, which is a `dtws_sio.topics.Topic` for that of an
+        object: whenever a client is to enter one, and again for each that it is in when its user's rights change. True
+        lets it in. Clients must not name rooms unchecked: without a rule any handler that passes on a name from a page
+        lets everybody listen anywhere.
+
         A `Namespace` has the method `may_enter_room` for it.
         """
 
@@ -184,6 +188,20 @@ class Server(socketio.Server):  # type: ignore[misc]
             return rule
 
         return register if function is None else register(function)
+
+    def follow_signals(self) -> None:
+        """Hear of logouts and changed rights from Django's signals; called when the app is ready, in every process."""
+        self._signals = Signals(self._signalled)
+        self._signals.connect()
+
+    def _signalled(self, change: Change) -> None:
+        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down."""
+        try:
+            self.notice(change)
+        except NotServingError:
+            pass  # nobody is served here, and there is no queue: the processes that serve find it by their sweep
+        except EmitError as error:
+            logger.warning("other processes find changed rights by their sweep only: %s", error)
 
     # Life of the process
 
@@ -233,6 +251,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                     choose_language=conf.load("LANGUAGE", settings.language),
                     choose_time_zone=conf.load("TIME_ZONE", settings.time_zone),
                 ),
+                rights_sweep=settings.rights_sweep,
                 connect_timeout=settings.connect_timeout,
                 mailbox_bytes=settings.max_payload,
             )
@@ -358,11 +377,15 @@ class Server(socketio.Server):  # type: ignore[misc]
         """
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
+        self.check_room_rule(sid, path, name)
+        self._run_here(self.manager.enter_room, sid, path, name)
+
+    def check_room_rule(self, sid: str, path: str, name: Any) -> None:
+        """Ask a namespace's rule, if it has one and the client is here. Raises PermissionDeniedError if it says no."""
         client = self._local(sid, path)
         rule = self.table.terms(path).may_enter_room
-        if client is not None and rule is not None and not rule(client.request(), room):
+        if client is not None and rule is not None and not rule(client.request(), name):
             raise PermissionDeniedError("You may not enter this room.", code="room_denied")
-        self._run_here(self.manager.enter_room, sid, path, name)
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
@@ -437,6 +460,27 @@ class Server(socketio.Server):  # type: ignore[misc]
     def user(self, sid: str, namespace: str | None = None) -> Any:
         """Give a client's Django user as it is now; an anonymous one for strangers. Raises KeyError as `request`."""
         return self.request(sid, namespace).user
+
+    def recheck(self, *users: Any) -> None:
+        """
+        Have the rights of users looked at again, in all processes, within a second.
+
+        For changes that send no signal, such as `QuerySet.update`, which would be found by the sweep only.
+
+        Args:
+            users: Whom it is about; everybody without any.
+
+        Raises:
+            EmitError: If the message queue cannot be reached.
+        """
+        self.notice(Change(users=frozenset(map(user_key_of, users)) if users else None))
+
+    def notice(self, change: Change, *, ignore_queue: bool = False) -> None:
+        """Have those looked at whom a change concerns, here and, unless the queue is ignored, in other processes."""
+        if self.serving:
+            self.clients.revocation.notice(change)
+        if not ignore_queue:
+            self.manager.publish_change(change.as_message())
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""

@@ -26,9 +26,23 @@ PREFIX: Final = "dtws_sio:"
 
 
 class Topic(str):
-    """The name of a topic; made by `topic` and `session_topic` only."""
+    """
+    The name of a topic; made by the functions below only.
+
+    Attributes:
+        kind: The model's label in lower case, such as "news.article"; or "session".
+        key: The instance's primary key, as text.
+    """
 
     __slots__ = ()
+
+    @property
+    def kind(self) -> str:
+        return self.split(":", 2)[1]
+
+    @property
+    def key(self) -> str:
+        return self.split(":", 2)[2]
 
 
 def topic(thing: Model) -> Topic:
@@ -60,22 +74,27 @@ def session_topic(session_key: str) -> Topic:
     return Topic(f"{PREFIX}session:{sha256(session_key.encode()).hexdigest()}")
 
 
-def room(named: Any) -> Any:
+def room(thing: Any) -> Any:
     """
     Give a room's name, which a model instance has by its topic.
 
     Raises:
         TopicError: As `topic` does.
     """
-    is_object = isinstance(named, (Model, LazyObject)) or hasattr(named, "is_anonymous")
-    return topic(named) if is_object else named
+    is_object = isinstance(thing, (Model, LazyObject)) or hasattr(thing, "is_anonymous")
+    return topic(thing) if is_object else thing
 
 
-def rooms(named: Any) -> Any:
+def rooms(things: Any) -> Any:
     """Give whom an emit is for: one room's name, or the list of several. Raises TopicError as `room` does."""
-    if isinstance(named, (list, tuple, set, frozenset, QuerySet)):
-        return [room(each) for each in named]
-    return room(named)
+    if isinstance(things, (list, tuple, set, frozenset, QuerySet)):
+        return [room(each) for each in things]
+    return room(things)
+
+
+def named(room: Any) -> Any:
+    """Give a room's name as it was before the message queue carried it, where topics are strings like others."""
+    return Topic(room) if isinstance(room, str) and room.startswith(PREFIX) else room
 
 
 def check_room(room: Any) -> None:

@@ -68,6 +68,7 @@ class Server(engineio.Server):  # type: ignore[misc]
 
         CLIENT_DISCONNECT = "transport close"
         PARSE_ERROR = "parse error"
+        RIGHTS_REVOKED = "rights revoked"
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         """The packet CLOSE is the end of the transport, not of a namespace (wire rule H3)."""
 
         PARSE_ERROR = "parse error"
+        RIGHTS_REVOKED = "rights revoked"
         """The client broke a rule of the protocol."""
 
     _async: dict[str, Any]

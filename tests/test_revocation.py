@@ -1,0 +1,440 @@
+"""Rights that end reach clients that are connected; rows S-34, W-F2 and W-F6, pitfall 13."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.db import transaction
+from django.test import Client, override_settings
+from django.utils import timezone
+
+from dtws_sio import Namespace, revocation, topics
+from dtws_sio.identity import make_token
+from dtws_sio.permissions import login_required, permission_required
+from dtws_sio.rights import Change, Signals
+from tests.page import Page, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dtws_sio.server import Server
+
+LONG = 3600
+
+
+@pytest.fixture
+def ann(people: type[User]) -> User:
+    return people.objects.create_user("ann", password="secret", is_staff=True)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocation, "TICK", 0.01)
+
+
+@pytest.fixture
+def make(make_server: Callable[..., Server]) -> Iterator[Callable[..., Server]]:
+    """Make servers that follow Django's signals, and have namespaces with conditions; the sweep is far away."""
+    signals: list[Signals] = []
+
+    def make(**keys: Any) -> Server:
+        server = make_server(**{"RIGHTS_SWEEP": LONG, **keys})
+        signals.append(Signals(server._signalled))
+        signals[-1].connect()
+        for namespace in (Open("/open"), Members("/members"), Editors("/editors"), Library("/library")):
+            server.register_namespace(namespace)
+        return server
+
+    yield make
+    signals.clear()  # receivers are held weakly
+
+
+class Open(Namespace):
+    """Anybody may be here."""
+
+
+@login_required
+class Members(Namespace):
+    """Only signed-in users may be here."""
+
+
+@permission_required("auth.change_group")
+class Editors(Namespace):
+    """Only users with a permission may be here."""
+
+
+class Library(Namespace):
+    def may_enter_room(self, request: Any, room: Any) -> bool:
+        return room != "archive" or bool(request.user.is_staff)
+
+
+def visit(server: Server, namespace: str, headers: dict[str, str], auth: Any = None) -> Page:
+    page = Page(server.handle_request, server.eio, **headers)
+    answer = page.join(namespace, auth)
+    assert namespace in page.sids, answer
+    revoked = server.clients.revocation
+    assert eventually(lambda: not revoked._pending.new), "it was not looked at"
+    return page
+
+
+def settle(server: Server) -> None:
+    """Wait until what was noticed so far has been dealt with."""
+    looks: list[int] = []
+    watch = server.clients.revocation
+    look = watch.look
+    watch.look = lambda: (look(), looks.append(1))  # type: ignore[method-assign, assignment]
+    assert eventually(lambda: len(looks) > 1 or not watch._clients)
+    watch.look = look  # type: ignore[method-assign]
+
+
+def log_out(user: User) -> None:
+    """Log out as the view does, in the browser whose session is the only one."""
+    browser = Client()
+    browser.cookies["sessionid"] = Session.objects.get().session_key
+    browser.logout()
+
+
+def change_password(user: User) -> None:
+    user.set_password("other")
+    user.save()
+
+
+def deactivate(user: User) -> None:
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        log_out,
+        change_password,
+        deactivate,
+        User.delete,
+        lambda user: Session.objects.get().delete(),
+        lambda user: (
+            import_module("django.contrib.sessions.backends.db").SessionStore().clear_expired()
+            if Session.objects.update(expire_date=timezone.now())
+            else None
+        ),
+    ],
+    ids=["logout", "password", "inactive", "deleted-user", "deleted-session", "clearsessions"],
+)
+@pytest.mark.parametrize("namespace", ["/open", "/members"])
+def test_what_ends_a_users_rights_closes_its_connections(
+    make: Callable[..., Server],
+    ann: User,
+    sign_in: Callable[..., Any],
+    end: Callable[[User], object],
+    namespace: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = make()
+    left: list[Any] = []
+    server.on("disconnect", lambda sid, reason: left.append(reason), namespace)
+    bob = User.objects.create_user("bob")
+    page, stranger = visit(server, namespace, sign_in(ann)), Page(server.handle_request, server.eio)
+    stranger.join("/open")
+    end(ann)
+    assert eventually(lambda: page.is_closed)
+    assert eventually(lambda: left == ["rights revoked"])
+    (record,) = [each for each in caplog.records if each.name == "dtws_sio.security"]
+    assert (record.levelno, page.sids[namespace] in record.getMessage()) == (logging.WARNING, True)
+    assert not stranger.is_closed
+    assert bob.is_active
+
+
+def test_only_those_whom_it_concerns_are_closed(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    bob = User.objects.create_user("bob")
+    first, second, other = (visit(server, "/open", sign_in(user)) for user in (ann, ann, bob))
+    deactivate(ann)
+    assert eventually(lambda: first.is_closed and second.is_closed)
+    settle(server)
+    assert not other.is_closed
+
+
+def test_a_logout_ends_its_own_session_only(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    phone = visit(server, "/open", sign_in(ann))
+    browser = Client()
+    browser.force_login(ann)
+    laptop = visit(server, "/open", {"HTTP_COOKIE": f"sessionid={browser.cookies['sessionid'].value}"})
+    browser.logout()
+    assert eventually(lambda: laptop.is_closed)
+    settle(server)
+    assert not phone.is_closed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user: user.user_permissions.clear(),
+        lambda user: user.user_permissions.set([]),
+        lambda user: Permission.objects.get(codename="change_group").user_set.clear(),
+        lambda user: Permission.objects.get(codename="change_group").delete(),
+    ],
+)
+def test_a_lost_permission_closes_where_it_is_needed(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], change: Callable[[User], object]
+) -> None:
+    server = make()
+    ann.user_permissions.add(Permission.objects.get(codename="change_group"))
+    editing, reading = visit(server, "/editors", sign_in(ann)), visit(server, "/open", sign_in(ann))
+    change(ann)
+    assert eventually(lambda: editing.is_closed)
+    settle(server)
+    assert not reading.is_closed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user, group: user.groups.remove(group),
+        lambda user, group: group.user_set.clear(),
+        lambda user, group: group.permissions.clear(),
+        lambda user, group: group.delete(),
+    ],
+)
+def test_a_permission_lost_with_a_group_closes_too(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], change: Callable[..., object]
+) -> None:
+    server = make()
+    group = Group.objects.create(name="editors")
+    group.permissions.add(Permission.objects.get(codename="change_group"))
+    ann.groups.add(group)
+    page = visit(server, "/editors", sign_in(ann))
+    change(ann, group)
+    assert eventually(lambda: page.is_closed)
+
+
+def test_a_client_follows_its_user_into_groups_and_out_of_them(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    old, new = Group.objects.create(name="old"), Group.objects.create(name="new")
+    ann.groups.add(old)
+    page = visit(server, "/open", sign_in(ann))
+    ann.groups.set([new])
+    sid = page.sids["/open"]
+    assert eventually(lambda: topics.topic(new) in server.rooms(sid, "/open"))
+    assert topics.topic(old) not in server.rooms(sid, "/open")
+    server.emit("news", 1, to=old, namespace="/open")
+    server.emit("news", 2, to=new, namespace="/open")
+    assert [event.data for event in page.arrived()] == [["news", 2]]
+
+
+def test_a_client_leaves_the_rooms_in_which_it_may_not_be_any_more(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = make()
+    page = visit(server, "/library", sign_in(ann))
+    sid = page.sids["/library"]
+    for room in ("archive", "novels"):
+        server.enter_room(sid, room, "/library")
+    ann.is_staff = False
+    ann.save()
+    assert eventually(lambda: "archive" not in server.rooms(sid, "/library"))
+    assert "novels" in server.rooms(sid, "/library")
+    assert not page.is_closed
+    assert [each.getMessage() for each in caplog.records if "'archive'" in each.getMessage()]
+
+
+def test_what_is_rolled_back_has_not_happened(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    page = visit(server, "/members", sign_in(ann))
+    with transaction.atomic():
+        Session.objects.all().delete()
+        transaction.set_rollback(True)
+    settle(server)
+    assert not page.is_closed
+
+
+@pytest.mark.parametrize("fields", [["last_login"], ["username"], None], ids=repr)
+def test_a_change_that_takes_nothing_away_harms_nobody(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], fields: list[str] | None
+) -> None:
+    server = make()
+    page = visit(server, "/members", sign_in(ann))
+    ann.save(update_fields=fields)
+    settle(server)
+    assert not page.is_closed
+
+
+def test_a_login_concerns_nobody(people: type[User], ann: User, sign_in: Callable[..., Any]) -> None:
+    told: list[Change] = []
+    signals = Signals(told.append)
+    signals.connect()
+    sign_in(ann)
+    people.objects.create_user("new")
+    assert not any(change.users or change.users is None for change in told)
+
+
+# What sends no signal
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user: User.objects.update(is_active=False),
+        lambda user: User.objects.update(password="!"),
+        lambda user: (
+            User.user_permissions.through.objects.all()._raw_delete("default"),
+            User.objects.all()._raw_delete("default"),
+        ),
+        lambda user: Session.objects.all()._raw_delete("default"),
+        lambda user: User.user_permissions.through.objects.all().delete(),
+    ],
+    ids=["inactive", "password", "deleted", "session", "permission"],
+)
+def test_the_sweep_finds_what_sends_no_signal(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], change: Callable[[User], object]
+) -> None:
+    server = make(RIGHTS_SWEEP=0.05)
+    ann.user_permissions.add(Permission.objects.get(codename="change_group"))
+    page = visit(server, "/editors", sign_in(ann))
+    change(ann)
+    assert eventually(lambda: page.is_closed)
+
+
+def test_the_sweep_leaves_others_alone_and_asks_little(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    group = Group.objects.create(name="editors")
+    group.permissions.add(Permission.objects.get(codename="change_group"))
+    ann.groups.add(group)
+    pages = [visit(server, "/editors", sign_in(ann)) for _ in range(3)]
+    watch = server.clients.revocation
+    verified: list[Any] = []
+    monkeypatch.setattr(watch, "_verify", lambda clients: verified.extend(clients))
+    watch._next_sweep = 0
+    assert eventually(lambda: watch._next_sweep)
+    settle(server)
+    assert verified == []
+    assert not any(page.is_closed for page in pages)
+
+
+def test_a_recheck_may_be_asked_for(make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]) -> None:
+    server = make()
+    bob = User.objects.create_user("bob")
+    page, other = visit(server, "/open", sign_in(ann)), visit(server, "/open", sign_in(bob))
+    User.objects.update(is_active=False)
+    server.recheck(ann)
+    assert eventually(lambda: page.is_closed)
+    assert not other.is_closed
+    server.recheck()
+    assert eventually(lambda: other.is_closed)
+
+
+# Expiry
+
+
+def test_a_session_that_expires_closes_its_clients_then(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    headers = sign_in(ann)
+    Session.objects.update(expire_date=timezone.now() + timezone.timedelta(seconds=0.4))
+    page = visit(server, "/members", headers)
+    assert not page.is_closed
+    assert eventually(lambda: page.is_closed)
+
+
+def test_a_session_that_was_prolonged_does_not_end(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make()
+    headers = sign_in(ann)
+    Session.objects.update(expire_date=timezone.now() + timezone.timedelta(seconds=0.4))
+    page = visit(server, "/members", headers)
+    Session.objects.update(expire_date=timezone.now() + timezone.timedelta(seconds=60))
+    watch = server.clients.revocation
+    assert eventually(lambda: watch._expiries and watch._expiries[0][0] > time.time() + 30)
+    assert not page.is_closed
+
+
+def test_a_jwt_that_expires_closes_its_client_then(
+    make: Callable[..., Server], ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a key that is long enough for HS256"
+    monkeypatch.setattr("dtws_sio.identity.JWTAuthenticator.verification_key", key)
+    server = make(AUTHENTICATORS=["dtws_sio.identity.JWTAuthenticator"])
+    token = jwt.encode({"sub": str(ann.pk), "exp": time.time() + 1.2}, key)
+    page = visit(server, "/members", {}, {"token": token})
+    assert not page.is_closed
+    assert eventually(lambda: page.is_closed)
+
+
+def test_a_client_with_a_token_is_watched_too(make: Callable[..., Server], ann: User) -> None:
+    server = make(AUTHENTICATORS=["dtws_sio.identity.SignedTokenAuthenticator"])
+    page = visit(server, "/members", {}, {"token": make_token(ann)})
+    change_password(ann)
+    assert eventually(lambda: page.is_closed)
+
+
+@pytest.mark.parametrize("engine", ["cached_db", "cache", "signed_cookies", "file"])
+def test_sessions_of_every_kind_are_followed(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], engine: str, tmp_path: Any
+) -> None:
+    server = make()
+    with override_settings(SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}", SESSION_FILE_PATH=tmp_path):
+        page = visit(server, "/members", sign_in(ann))
+        watch = server.clients.revocation
+        watch._next_sweep = 0
+        settle(server)
+        assert not page.is_closed
+        deactivate(ann)
+        assert eventually(lambda: page.is_closed)
+
+
+# The loop
+
+
+def test_the_loop_survives_a_failure_and_ends_with_the_last_client(
+    make: Callable[..., Server],
+    ann: User,
+    sign_in: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = make()
+    page = visit(server, "/open", sign_in(ann))
+    watch = server.clients.revocation
+    with monkeypatch.context() as broken:
+        broken.setattr(watch, "_end_expired", lambda: 1 / 0)
+        assert eventually(lambda: "looking at the rights" in caplog.text)
+    deactivate(ann)
+    assert eventually(lambda: page.is_closed)
+    assert eventually(lambda: not watch._is_running)
+    assert not watch._clients
+
+
+def test_strangers_are_not_watched(make: Callable[..., Server], people: Any) -> None:
+    server = make()
+    Page(server.handle_request, server.eio).join("/open")
+    assert not server.clients.revocation._is_running
+
+
+def test_a_publisher_without_a_queue_has_nobody_to_tell(
+    publisher: Server, ann: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    signals = Signals(publisher._signalled)
+    signals.connect()
+    deactivate(ann)
+    call_command("check")
+    assert not caplog.records
