@@ -76,3 +76,10 @@ class EventError(DtwsSioError):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+class CsrfError(EventError):
+    """A client that joins a namespace brought no CSRF token, or one of another browser. Its code is "csrf_failed"."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="csrf_failed")
