@@ -57,8 +57,7 @@ def without_token(auth: Any) -> Any:
 
 
 def _find_fault(environ: dict[str, Any], token: object) -> str | None:
-    request = WSGIRequest({**environ, "CONTENT_TYPE": ""})  # a copy, as it writes into it
-    request.method = "CONNECT"  # any that is looked at for a token in a header
+    request = WSGIRequest({**environ, "CONTENT_TYPE": ""})  # a copy, as it writes into it; a body is not looked at
     request.META.pop(django_settings.CSRF_HEADER_NAME, None)
     if isinstance(token, str):
         request.META[django_settings.CSRF_HEADER_NAME] = token

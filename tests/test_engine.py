@@ -770,6 +770,7 @@ def test_jsonp_is_refused_as_any_site_could_read_it(engine: StockServer, index: 
         (["https://a.com"], "https://a.com", True),
         ("*", "https://a.com", True),
         (["https://a.com"], "https://b.com", False),
+        (["https://a.com"], "", False),
         (["https://a.com"], None, False),
         ([], "https://a.com", False),
     ],

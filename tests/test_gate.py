@@ -278,7 +278,7 @@ def test_no_request_is_redirected_to_a_host_that_is_not_allowed(kind: str) -> No
 
 
 def test_what_only_forms_need_cannot_break_it() -> None:
-    odd = {"CONTENT_TYPE": "text/plain; charset=" + "a" * 20_000}
+    odd = {"CONTENT_TYPE": "text/plain; charset*=bogus''x"}  # for which Django's request raises
     with override_settings(**REDIRECTS):
         assert ask(**odd) is not None
     assert ask(HTTP_HOST="evil.example", **odd) is not None
