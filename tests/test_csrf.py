@@ -26,8 +26,7 @@ OTHER = "z" * 32
 
 def handshake(cookie: str | None = f"csrftoken={SECRET}", **environ: Any) -> dict[str, Any]:
     cookies = {} if cookie is None else {"HTTP_COOKIE": cookie}
-    made: dict[str, Any] = RequestFactory(**cookies).get("/socket.io/", **environ).environ
-    return made
+    return {**RequestFactory(**cookies).get("/socket.io/").environ, **environ}
 
 
 def masked(secret: str) -> str:

@@ -40,8 +40,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def ask(kind: str = "polling", /, gate: Gate | None = None, **environ: Any) -> Answer | None:
-    whole = RequestFactory(HTTP_HOST="testserver").get("/socket.io/", **{**REQUESTS[kind], **environ}).environ
-    return (gate or Gate()).answer(whole)
+    usual = RequestFactory(HTTP_HOST="testserver").get("/socket.io/").environ
+    return (gate or Gate()).answer({**usual, **REQUESTS[kind], **environ})
 
 
 def message(answer: Answer | None) -> str:
