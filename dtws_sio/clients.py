@@ -18,8 +18,9 @@ import socketio
 import socketio.exceptions
 from django.core.exceptions import PermissionDenied
 
-from dtws_sio import dispatch, identity, permissions, runtime
+from dtws_sio import conf, dispatch, identity, permissions, runtime, security
 from dtws_sio.client import Client
+from dtws_sio.csrf import check_csrf, without_token
 from dtws_sio.deadlines import Deadlines
 from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Origin
 from dtws_sio.exceptions import EventError, PermissionDeniedError, ProtocolError
@@ -27,6 +28,7 @@ from dtws_sio.manager import Manager, connecting, outgoing
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
 from dtws_sio.pool import Load
 from dtws_sio.revocation import Revocation
+from dtws_sio.security import SparingLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from dtws_sio.surroundings import Surroundings
 
 logger = logging.getLogger("dtws_sio.clients")
-security_logger = logging.getLogger("dtws_sio.security")
 
 DISCONNECT_PATIENCE: Final = 1.0
 """Seconds that a disconnect handler waits for events of its client that came before it; then it runs beside them."""
@@ -120,6 +121,7 @@ class Clients:
         self.revocation = Revocation(close=self._revoke, recheck=self._recheck, sweep_seconds=rights_sweep)
         self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
+        self._denials = SparingLog()
         self._idle = Deadlines(connect_timeout, self._close_idle)
 
     # Engine.IO sessions; these three are called where nothing may wait
@@ -280,8 +282,7 @@ class Clients:
             return {"message": str(refused) or "Connection refused by server"}
         except ANSWERS as refused:
             error = _as_event_error(refused)
-            if isinstance(error, PermissionDeniedError):
-                security_logger.warning("denied %s: %s", client.origin("connect"), error.code)
+            self._tell_denial(client.origin("connect"), error)
             return {"message": error.message, "data": {"code": error.code}}
         except HandlerFailedError:
             return {"message": "Internal server error"}
@@ -296,6 +297,9 @@ class Clients:
 
     def _welcome(self, client: Client, event: str, auth: Any) -> Any:
         connecting.set(client.sid)
+        if conf.settings().csrf:
+            check_csrf(client.environ, auth)
+            auth = without_token(auth)
         terms = self._table.terms(client.namespace)
         request = client.request()
         authenticators = self._authenticators if terms.authenticators is None else terms.authenticators
@@ -377,7 +381,7 @@ class Clients:
 
     def _revoke(self, client: Client, why: str) -> None:
         """End the connection of a client that may not be here any more."""
-        security_logger.warning("closed %s: %s", client, why)
+        security.logger.warning("closed %s: %s", client, why)
         self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
 
     def _recheck(self, client: Client, request: identity.HandshakeRequest) -> None:
@@ -398,7 +402,7 @@ class Clients:
             return
         for room in client.rooms - client.topics:
             if not rule(request, room):
-                security_logger.warning("took %s out of the room %r, where it may not be any more", client, room)
+                security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
                 self._manager.leave_room(client.sid, client.namespace, room)
 
     # Handling and answering
@@ -425,8 +429,7 @@ class Clients:
             answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)
         except ANSWERS as raised:
             error = _as_event_error(raised)
-            if isinstance(error, PermissionDeniedError):
-                security_logger.warning("denied %s: %s", client.origin(event), error.code)
+            self._tell_denial(client.origin(event), error)
             self._ack_error(client, number, error.code, error.message)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
@@ -435,6 +438,10 @@ class Clients:
                 self._answer(client, number, answer, event)
         finally:
             client.load.done(size)
+
+    def _tell_denial(self, origin: Origin, error: EventError) -> None:
+        if isinstance(error, PermissionDeniedError):
+            self._denials.write(f"denied {origin}: {error.code}")
 
     def _guarded(self, client: Client, handler: Handler, *arguments: Any) -> Any:
         """Call a handler, if its guards and those of the namespace let the client pass."""

@@ -90,6 +90,9 @@ class Settings:
     allowed_origins: tuple[str, ...] | str | None = None
     """Origins whose pages may connect; None derives them from ALLOWED_HOSTS and CSRF_TRUSTED_ORIGINS, "*" is any."""
 
+    csrf: bool = False
+    """Whether a client has to bring Django's CSRF token to join a namespace."""
+
     ping_interval: float = 25
     """Seconds between two pings."""
 
@@ -218,6 +221,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "MESSAGE_QUEUE": (_is_queue, "None or a URL such as 'redis://localhost:6379/0'"),
         "MESSAGE_CHANNEL": (_is_text, "a name such as 'socketio'"),
         "ALLOWED_ORIGINS": (_is_origins, "None, '*', or a list of origins such as ['https://example.com']"),
+        "CSRF": _FLAG,
         "PING_INTERVAL": _SECONDS,
         "PING_TIMEOUT": _SECONDS,
         "CONNECT_TIMEOUT": _SECONDS,

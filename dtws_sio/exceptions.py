@@ -105,3 +105,10 @@ class RoomNameError(PermissionDeniedError, ValueError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class CsrfError(PermissionDeniedError):
+    """A client that joins a namespace brought no CSRF token, or one of another browser. Its code is "csrf_failed"."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="csrf_failed")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 
-from dtws_sio import json, runtime, topics
+from dtws_sio import json, runtime, security, topics
 from dtws_sio.dispatch import give_back_connections
 from dtws_sio.engine import Outgoing
 from dtws_sio.exceptions import (
@@ -47,7 +47,6 @@ CHANGE: Final = "dtws_sio.change"
 """The kind of message that tells of changed rights."""
 
 logger = logging.getLogger("dtws_sio.manager")
-security_logger = logging.getLogger("dtws_sio.security")
 
 _NOBODY: Final[frozenset[Any]] = frozenset()
 
@@ -344,7 +343,7 @@ class RedisManager(_LoudRedisManager, Manager):
             self.server.check_room_rule(sid, namespace, room)
             super()._handle_enter_room(message)
         except PermissionDeniedError as error:
-            security_logger.warning("denied the room %r to %s of %s: %s", room, sid, namespace, error.code)
+            security.logger.warning("denied the room %r to %s of %s: %s", room, sid, namespace, error.code)
         except Exception:
             logger.exception("the client %s could not enter the room %r", sid, room)
         finally:

@@ -14,7 +14,6 @@ Source: rows S-34, W-F2 and W-F6; pitfall 13.
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -25,7 +24,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from dtws_sio import dispatch, identity, runtime, topics
+from dtws_sio import dispatch, identity, runtime, security, topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from dtws_sio.client import Client
     from dtws_sio.identity import HandshakeRequest, Identity
     from dtws_sio.rights import Change
-
-logger = logging.getLogger("dtws_sio.security")
 
 TICK: Final = 0.25
 """Seconds between two looks at what has changed."""
@@ -114,7 +111,7 @@ class Revocation:
             try:
                 self.look()
             except Exception:
-                logger.exception("looking at the rights of clients failed; the next look is in %g s", TICK)
+                security.logger.exception("looking at the rights of clients failed; the next look is in %g s", TICK)
             finally:
                 dispatch.give_back_connections()
         self._known.clear()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
-from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
@@ -69,6 +68,8 @@ class Signals:
         """Begin to listen; nothing happens in a project without users."""
         if not apps.is_installed("django.contrib.auth"):
             return
+        from django.contrib.sessions.base_session import AbstractBaseSession  # a model, so not before apps are ready
+
         user_logged_out.connect(self._signed_out)
         models = apps.get_models(include_auto_created=True)
         for model in models:

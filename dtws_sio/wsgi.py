@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from django.core.wsgi import get_wsgi_application as get_django_application
 
 from dtws_sio import conf, runtime
+from dtws_sio.engine.answers import Answer
+from dtws_sio.gate import Gate
 from dtws_sio.server import sio
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ class SocketIOApplication:
     """
     Send each request where it belongs.
 
-    The path is looked for below the script prefix, so the whole project may live under one.
+    The path is looked for below the script prefix, so the whole project may live under one. What is for Socket.IO has
+    to pass the gate first.
 
     Args:
         django: The application for every other path.
@@ -43,15 +46,27 @@ class SocketIOApplication:
 
     def __init__(self, django: WSGIApplication) -> None:
         self.django = django
+        self._gate = Gate()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if not environ.get("PATH_INFO", "").startswith(conf.settings().url_path):
             return self.django(environ, start_response)
-        if sio.stopped:
-            return _refuse(start_response, "Socket.IO is served no more: this process is stopping.")
-        if not sio.serving and not _start():
-            return _refuse(start_response, _mismatch())
-        return sio.handle_request(environ, start_response)  # type: ignore[no-any-return]
+        answer = self._gate.answer(environ) or _unavailable()
+        if answer is None:
+            return sio.handle_request(environ, start_response)  # type: ignore[no-any-return]
+        start_response(answer.status, [*answer.headers, ("Content-Length", str(len(answer.body)))])
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+
+def _unavailable() -> Answer | None:
+    """Give the answer of a process that serves no clients; None if it does, or begins to with this request."""
+    if sio.stopped:
+        message = "Socket.IO is served no more: this process is stopping."
+    elif not sio.serving and not _start():
+        message = _mismatch()
+    else:
+        return None
+    return Answer("503 Service Unavailable", message.encode(), [("Content-Type", "text/plain")])
 
 
 def _start() -> bool:
@@ -70,9 +85,3 @@ def _mismatch() -> str:
     )
     logger.error(message)
     return message
-
-
-def _refuse(start_response: StartResponse, message: str) -> list[bytes]:
-    body = message.encode()
-    start_response("503 Service Unavailable", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]

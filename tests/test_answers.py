@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dtws_sio.engine.answers import Answer, Refusal, read_packets
+from dtws_sio.engine.answers import Answer, Refusal, cors_headers, read_packets
 from dtws_sio.engine.outgoing import Outgoing
 
 MOST = 100
@@ -128,6 +128,30 @@ def test_a_refusal_tells_why_as_the_reference_server_does() -> None:
     assert answer.status == "400 Bad Request"
     assert dict(answer.headers)["Content-Type"] == "application/json"
     assert json.loads(answer.body) == {"code": 1, "message": "Session ID unknown"}
+
+
+def test_a_preflight_is_told_what_a_page_of_the_origin_may_send() -> None:
+    environ = {
+        "REQUEST_METHOD": "OPTIONS",
+        "HTTP_ORIGIN": "https://a.com",
+        "HTTP_ACCESS_CONTROL_REQUEST_HEADERS": "x-a",
+    }
+    assert cors_headers(environ, credentials=True) == [
+        ("Access-Control-Allow-Origin", "https://a.com"),
+        ("Vary", "Origin"),
+        ("Access-Control-Allow-Credentials", "true"),
+        ("Access-Control-Allow-Methods", "OPTIONS, GET, POST"),
+        ("Access-Control-Allow-Headers", "x-a"),
+    ]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_any_other_request_is_told_that_its_page_may_read_the_answer(method: str) -> None:
+    environ = {"REQUEST_METHOD": method, "HTTP_ORIGIN": "https://a.com", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS": "x-a"}
+    assert cors_headers(environ, credentials=False) == [
+        ("Access-Control-Allow-Origin", "https://a.com"),
+        ("Vary", "Origin"),
+    ]
 
 
 def test_packets_are_joined_into_one_body() -> None:

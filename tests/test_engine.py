@@ -754,6 +754,44 @@ def test_the_stock_server_can_be_used_alone(engine: StockServer) -> None:
     assert [page.raw(), page.raw()] == ["echo of hello", "echo of b'\\x00'"]
 
 
+POLLING = "EIO=4&transport=polling"
+
+
+@pytest.mark.parametrize("index", ["j=0", "%6a=0", "j=0&j=1"])
+def test_jsonp_is_refused_as_any_site_could_read_it(engine: StockServer, index: str) -> None:
+    response = request(engine.handle_request, QUERY_STRING=f"{POLLING}&{index}")
+    assert (response.status, json.loads(response.body)["message"]) == ("400 Bad Request", "Transport unknown")
+    assert engine.sockets == {}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "accepted"),
+    [
+        (["https://a.com"], "https://a.com", True),
+        ("*", "https://a.com", True),
+        (["https://a.com"], "https://b.com", False),
+        (["https://a.com"], "", False),
+        (["https://a.com"], None, False),
+        ([], "https://a.com", False),
+    ],
+)
+def test_only_pages_of_accepted_origins_may_read_the_answer(
+    allowed: Any, origin: str | None, *, accepted: bool
+) -> None:
+    server = StockServer(async_mode="threading", monitor_clients=False, cors_allowed_origins=allowed)
+    headers = {} if origin is None else {"HTTP_ORIGIN": origin}
+    response = request(server.handle_request, "OPTIONS", QUERY_STRING=POLLING, **headers)
+    cors = {name for name in response.headers if name.startswith("Access-Control-") or name == "Vary"}
+    expected = {
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Credentials",
+        "Access-Control-Allow-Methods",
+        "Vary",
+    }
+    assert cors == (expected if accepted else set())
+    assert response.headers.get("Access-Control-Allow-Origin") == (origin if accepted else None)
+
+
 def test_packets_go_out_in_their_order(engine: StockServer) -> None:
     page = Page(engine.handle_request, engine)
     engine.deliver(page.eio_sid, Outgoing("4a", b"b", "4c"))

@@ -53,3 +53,9 @@ def test_an_event_error_carries_what_the_page_is_told() -> None:
     error = exceptions.EventError("the room is full", code="full")
     assert (str(error), error.message, error.code) == ("the room is full", "the room is full", "full")
     assert exceptions.EventError("no").code == "error"
+
+
+def test_a_csrf_error_has_a_code_of_its_own() -> None:
+    error = exceptions.CsrfError("CSRF cookie not set.")
+    assert isinstance(error, exceptions.EventError)
+    assert (error.message, error.code) == ("CSRF cookie not set.", "csrf_failed")

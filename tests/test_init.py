@@ -49,3 +49,9 @@ def test_the_public_names_are_the_things_themselves() -> None:
 def test_a_name_that_does_not_exist_is_an_attribute_error_that_names_those_that_do() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'socketio'; public names: .*Namespace.*sio"):
         dtws_sio.socketio  # noqa: B018
+
+
+def test_the_application_can_be_imported_before_django_is_set_up() -> None:
+    """As `wsgi.py` is, in which `get_wsgi_application` only then sets it up."""
+    program = "from django.conf import settings; settings.configure(); import dtws_sio.wsgi"
+    subprocess.run([sys.executable, "-c", program], check=True)

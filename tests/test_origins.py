@@ -1,4 +1,4 @@
-"""Whose pages may connect; rows D-48 and W-D1, pitfall 11."""
+"""Whose pages may connect; rows D-48, W-D1 and W-F1, pitfall 11."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from django.test import RequestFactory, override_settings
 
 from dtws_sio import origins
+from dtws_sio.origins import find_foreign
 from tests.page import request
 
 if TYPE_CHECKING:
@@ -105,10 +106,64 @@ def test_the_setting_takes_the_place_of_djangos_rules(allowed: Any, origin: str 
 def test_a_refusal_names_the_origin_those_accepted_and_the_setting(
     allowed: Any, environ: dict[str, str], named: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, "dtws_sio.origins"):
+    with caplog.at_level(logging.WARNING, "dtws_sio.security"):
         assert not is_allowed(allowed, "http://evil.example", **environ)
-    (record,) = (each for each in caplog.records if each.name == "dtws_sio.origins")
+    (record,) = (each for each in caplog.records if each.name == "dtws_sio.security")
     assert all(text in record.getMessage() for text in named)
+
+
+def test_a_flood_from_one_origin_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    ask = origins.checker(None)
+    environ = RequestFactory(HTTP_HOST="testserver").get("/socket.io/").environ
+    assert not any(ask("http://evil.example", environ) for _ in range(1000))
+    assert len(caplog.records) == 1
+
+
+def test_what_the_gate_has_seen_is_not_looked_at_again() -> None:
+    assert is_allowed((), "http://evil.example", **{origins.CHECKED: True})
+
+
+@pytest.mark.parametrize(
+    ("fetch_site", "foreign"),
+    [
+        (None, False),
+        ("same-origin", False),
+        ("none", False),
+        ("", False),
+        ("cross-site", True),
+        ("same-site", True),
+    ],
+)
+@pytest.mark.parametrize("allowed", [None, (), ("https://a.com",), "*"], ids=str)
+def test_a_page_that_names_no_origin_is_told_by_sec_fetch_site(
+    allowed: Any, fetch_site: str | None, *, foreign: bool
+) -> None:
+    found = find_foreign(None, fetch_site, allowed=allowed, own="https://testserver")
+    assert (found is not None) is (foreign and allowed != "*")
+
+
+@pytest.mark.parametrize("fetch_site", [None, "same-origin", "none", "same-site", "cross-site"])
+@pytest.mark.parametrize(
+    ("origin", "foreign"), [("https://testserver", False), ("null", True), ("", True), ("https://evil.example", True)]
+)
+def test_an_origin_speaks_for_itself(origin: str, fetch_site: str | None, *, foreign: bool) -> None:
+    assert (find_foreign(origin, fetch_site, allowed=None, own="https://testserver") is not None) is foreign
+
+
+REMEDIES: dict[str, tuple[str | None, str | None, str]] = {
+    "a page of another site": ("https://evil.example", "https://testserver", "add it to CSRF_TRUSTED_ORIGINS"),
+    "TLS ends at a proxy": ("https://testserver", "http://testserver", "set SECURE_PROXY_SSL_HEADER"),
+    "the host is not allowed": ("https://testserver", None, "ALLOWED_HOSTS"),
+    "a file": ("null", "https://testserver", "sandboxed or a file"),
+    "an image": (None, "https://testserver", "CSRF_TRUSTED_ORIGINS says whose pages"),
+}
+
+
+@pytest.mark.parametrize(("origin", "own", "remedy"), REMEDIES.values(), ids=REMEDIES)
+def test_the_remedy_fits_what_is_wrong(origin: str | None, own: str | None, remedy: str) -> None:
+    found = find_foreign(origin, "cross-site", allowed=None, own=own)
+    assert found is not None
+    assert remedy in str(found)
 
 
 def handshake(server: Server, origin: str | None) -> str:

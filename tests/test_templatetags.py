@@ -12,6 +12,7 @@ from django.template import Context, Template
 from django.test import override_settings
 from django.urls import get_script_prefix, set_script_prefix
 
+from dtws_sio.conf import ConfigurationError
 from dtws_sio.exceptions import NamespacePathError
 
 if TYPE_CHECKING:
@@ -132,3 +133,16 @@ def test_a_nonce_is_escaped() -> None:
 @override_settings(STATIC_URL="/a&b/")
 def test_the_clients_url_is_escaped() -> None:
     assert 'src="/a&amp;b/dtws_sio/socket.io.min.js"' in render()
+
+
+def test_the_csrf_token_is_handed_over_only_where_the_setting_asks_for_it() -> None:
+    assert "csrf_token" not in page_settings(render(csrf_token="abc"))
+    with override_settings(DTWS_SIO={"CSRF": True}):
+        assert page_settings(render(csrf_token="abc"))["csrf_token"] == "abc"
+
+
+@pytest.mark.parametrize("context", [{}, {"csrf_token": "NOTPROVIDED"}], ids=str)
+@override_settings(DTWS_SIO={"CSRF": True})
+def test_a_template_without_a_request_has_no_token_and_says_so(context: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"DTWS_SIO\['CSRF'\] is on.*render\(request"):
+        render(**context)

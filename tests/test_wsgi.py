@@ -33,12 +33,14 @@ def sio(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         server.stop()
 
 
-def get(path: str, script: str = "", application: Any = None) -> Response:
+def get(path: str, script: str = "", application: Any = None, method: str = "GET", **headers: str) -> Response:
     return request(
         application or SocketIOApplication(django),
+        method,
         PATH_INFO=path,
         SCRIPT_NAME=script,
         QUERY_STRING="EIO=4&transport=polling",
+        **headers,
     )
 
 
@@ -89,6 +91,41 @@ def test_a_server_on_another_runtime_answers_503_with_the_remedy(
     assert all(part in text for part in (repr(name), "'threading'", "runsocketio", "dtws_sio.gunicorn.EventletWorker"))
     assert [record.getMessage() for record in caplog.records] == [text]
     assert sio.serving is False
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"HTTP_ORIGIN": "http://evil.example"}, "403 Forbidden"),
+        ({"HTTP_SEC_FETCH_SITE": "cross-site"}, "403 Forbidden"),
+        ({"HTTP_HOST": "evil.example"}, "400 Bad Request"),
+    ],
+    ids=["origin", "no origin", "host"],
+)
+def test_what_the_gate_refuses_reaches_no_engine(sio: Server, headers: dict[str, str], status: str) -> None:
+    """Rows W-D1 and W-F1; Django decides for itself about other paths."""
+    response = get("/socket.io/", **headers)
+    assert response.status == status
+    assert response.headers == {"Content-Type": "application/json", "Content-Length": str(len(response.body))}
+    assert sio.serving is False
+    assert get("/", **headers).status == "200 OK"
+
+
+def test_the_gate_is_the_applications_own(sio: Server) -> None:
+    """Its settings are read once, as Django's middleware reads them."""
+    middleware = ["django.middleware.security.SecurityMiddleware"]
+    with override_settings(SECURE_SSL_REDIRECT=True, MIDDLEWARE=middleware):
+        application = SocketIOApplication(django)
+    response = get("/socket.io/", application=application)
+    assert response.status == "301 Moved Permanently"
+    assert response.headers["Location"] == "https://testserver/socket.io/?EIO=4&transport=polling"
+    assert get("/", application=application).status == "200 OK"
+
+
+def test_a_refusal_of_head_has_no_body(sio: Server) -> None:
+    refused = get("/socket.io/", method="HEAD", HTTP_ORIGIN="http://evil.example")
+    assert (refused.status, refused.body) == ("403 Forbidden", b"")
+    assert int(refused.headers["Content-Length"]) > 0
 
 
 def test_djangos_own_application_is_behind_it(sio: Server) -> None:

@@ -48,6 +48,23 @@ class Refusal(Exception):  # noqa: N818  it is an answer
         self.answer = Answer(status, body, (("Content-Type", "application/json"),))
 
 
+def cors_headers(environ: dict[str, Any], *, credentials: bool) -> list[tuple[str, str]]:
+    """
+    Give the headers with which a page of another origin may read the answer, once that origin was accepted.
+
+    Source: https://fetch.spec.whatwg.org/#http-cors-protocol
+    """
+    headers = [("Access-Control-Allow-Origin", environ["HTTP_ORIGIN"]), ("Vary", "Origin")]
+    if credentials:
+        headers.append(("Access-Control-Allow-Credentials", "true"))
+    if environ["REQUEST_METHOD"] == "OPTIONS":
+        headers.append(("Access-Control-Allow-Methods", "OPTIONS, GET, POST"))
+        wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS")
+        if wanted is not None:
+            headers.append(("Access-Control-Allow-Headers", wanted))
+    return headers
+
+
 def read_packets(environ: dict[str, Any], most: int) -> Iterator[str | bytes]:
     """
     Read the packets of a POST.

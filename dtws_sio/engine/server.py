@@ -30,7 +30,7 @@ from eventlet.wsgi import WSGI_LOCAL
 from websockets.exceptions import InvalidHandshake
 
 from dtws_sio.deadlines import Deadlines
-from dtws_sio.engine.answers import Answer, Refusal, read_packets, takes_gzip
+from dtws_sio.engine.answers import Answer, Refusal, cors_headers, read_packets, takes_gzip
 from dtws_sio.engine.backlog import Backlog
 from dtws_sio.engine.connection import Connection, ParkedConnection
 from dtws_sio.engine.handlers import Handlers, Receiver
@@ -165,15 +165,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         allowed = self._cors_allowed_origins(environ)
         if allowed is not None and origin not in allowed:
             raise Refusal("403 Forbidden", 4, "Origin not allowed")
-        headers = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
-        if self.cors_credentials:
-            headers.append(("Access-Control-Allow-Credentials", "true"))
-        if environ["REQUEST_METHOD"] == "OPTIONS":
-            headers.append(("Access-Control-Allow-Methods", "OPTIONS, GET, POST"))
-            wanted = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS")
-            if wanted is not None:
-                headers.append(("Access-Control-Allow-Headers", wanted))
-        return headers
+        return cors_headers(environ, credentials=self.cors_credentials)
 
     # Polling
 

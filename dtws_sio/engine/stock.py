@@ -9,6 +9,8 @@ from urllib.parse import parse_qs
 import engineio
 from engineio import packet
 
+from dtws_sio.engine.answers import Refusal, cors_headers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,11 +57,26 @@ class StockServer(engineio.Server):  # type: ignore[misc]
             self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
 
     def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request; one for a session that has just ended gets 400, not a KeyError."""
-        for sid in parse_qs(environ.get("QUERY_STRING", "")).get("sid", []):
+        """Answer a request; JSONP gets 400, and so does one for a session that has just ended, not a KeyError."""
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "j" in query:  # any site could read the answer, with the user's cookies
+            answer = Refusal("400 Bad Request", 0, "Transport unknown").answer
+            start_response(answer.status, list(answer.headers))
+            return [answer.body]
+        for sid in query.get("sid", []):
             if sid in self.sockets and self.sockets[sid].closed:
                 self.sockets.pop(sid, None)
         return super().handle_request(environ, start_response)
+
+    def _cors_headers(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
+        """Give what upstream gives, for accepted origins only and with Vary."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or self.cors_allowed_origins == []:
+            return []
+        allowed = self._cors_allowed_origins(environ)
+        if allowed is not None and origin not in allowed:
+            return []
+        return cors_headers(environ, credentials=self.cors_credentials)
 
     def disconnect(self, sid: str | None = None) -> None:
         """End a session, or all of them; upstream's waits until the client has read what was sent to it."""

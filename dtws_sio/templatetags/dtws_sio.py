@@ -12,7 +12,8 @@ from django.urls import get_script_prefix
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 
-from dtws_sio.conf import settings
+from dtws_sio.conf import ConfigurationError, settings
+from dtws_sio.csrf import TOKEN
 from dtws_sio.dispatch import namespace_path
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ SETTINGS_ID: Final = "dtws-sio"
 
 CLIENT: Final = "dtws_sio/socket.io.min.js"
 """The official client, as staticfiles knows it; it sets the global `io`."""
+
+
+_NO_TOKEN: Final = "NOTPROVIDED"  # noqa: S105
+"""What Django's context processor gives for a request that never passed the CSRF protection."""
 
 
 @register.simple_tag(takes_context=True)
@@ -42,12 +47,17 @@ def dtws_sio_scripts(context: Context, *, namespace: str = "/", nonce: object = 
         nonce: The Content-Security-Policy nonce of the response. If left out it is `csp_nonce` of the context (Django's
             context processor) or of the request (django-csp); a page without one gets no attribute.
 
+    With DTWS_SIO["CSRF"] the settings hold the CSRF token, which `connect()` sends along.
+
     Raises:
         NamespacePathError: If the namespace cannot be one.
+        ConfigurationError: If the setting CSRF is on, and the template is rendered without a request.
 
     Source: rows D-01, D-20, J-01 and J-03.
     """
     page_settings = {"path": endpoint_path(), "namespace": namespace_path(namespace)}
+    if settings().csrf:
+        page_settings[TOKEN] = csrf_token(context)
     # The nonce goes at the end of the opening tag; json_script has escaped what follows.
     opening, _, rest = json_script(page_settings, SETTINGS_ID).partition(">")
     nonce_attribute = flatatt({"nonce": find_nonce(context, nonce)})
@@ -64,6 +74,17 @@ def dtws_sio_scripts(context: Context, *, namespace: str = "/", nonce: object = 
 def endpoint_path() -> str:
     """Return the URL path of the Socket.IO endpoint as the browser sees it, with the script prefix and slashes."""
     return quote(f"{get_script_prefix()}{settings().path}/")
+
+
+def csrf_token(context: Context) -> str:
+    """Return the token that `{% csrf_token %}` would; reading it has the response set its cookie."""
+    token = str(context.get("csrf_token", _NO_TOKEN))
+    if token == _NO_TOKEN:
+        raise ConfigurationError(
+            "DTWS_SIO['CSRF'] is on, and {% dtws_sio_scripts %} finds no CSRF token, as this template is rendered "
+            "without a request; use render(request, ...) or template.render(context, request)"
+        )
+    return token
 
 
 def find_nonce(context: Context, given: object) -> str | None:

@@ -77,6 +77,62 @@ test("the caller's options win over the page's settings (J-03)", () => {
   assert.deepEqual(socket.io.opts.transports, ["websocket"]);
 });
 
+const TOKEN = '{"path": "/socket.io/", "csrf_token": "T"}';
+
+/** What the client would send along to join; it calls `auth` on the socket where that is a function. */
+async function sent(socket) {
+  if (typeof socket.auth !== "function") return socket.auth;
+  return new Promise((resolve) => socket.auth(resolve));
+}
+
+const AUTHS = [
+  ["nothing", undefined, { csrf_token: "T" }],
+  ["null", null, { csrf_token: "T" }],
+  ["an object", { room: 1 }, { csrf_token: "T", room: 1 }],
+  ["a function", (send) => send({ room: 1 }), { csrf_token: "T", room: 1 }],
+  ["a function that has nothing", (send) => send(), { csrf_token: "T" }],
+  ["a function that answers later", (send) => setTimeout(send, 1, { room: 1 }), { csrf_token: "T", room: 1 }],
+  ["a token of its own", { csrf_token: "mine" }, { csrf_token: "mine" }],
+];
+
+for (const [what, auth, expected] of AUTHS) {
+  test(`the page's CSRF token joins ${what}`, async () => {
+    globalThis.document = page(TOKEN);
+    assert.deepEqual(await sent(connect("/chat", { ...quiet, auth })), expected);
+  });
+}
+
+test("an auth function is asked anew for each connection, on the socket", async () => {
+  globalThis.document = page(TOKEN);
+  const asked = [];
+  const socket = connect("/chat", {
+    ...quiet,
+    auth(send) {
+      asked.push(this);
+      send({ number: asked.length });
+    },
+  });
+  assert.deepEqual(await sent(socket), { csrf_token: "T", number: 1 });
+  assert.deepEqual(await sent(socket), { csrf_token: "T", number: 2 });
+  assert.deepEqual(asked, [socket, socket]);
+});
+
+test("the caller's options stay as they were", () => {
+  globalThis.document = page(TOKEN);
+  const options = { ...quiet, auth: { room: 1 } };
+  connect("/chat", options);
+  assert.deepEqual(options, { ...quiet, auth: { room: 1 } });
+});
+
+for (const settings of ['{"path": "/"}', '{"path": "/", "csrf_token": null}', '{"path": "/", "csrf_token": 5}']) {
+  test(`with the settings ${settings} auth is left alone`, () => {
+    globalThis.document = page(settings);
+    const auth = { room: 1 };
+    assert.equal(connect("/chat", { ...quiet, auth }).auth, auth);
+    assert.equal(connect("/news", quiet).auth, undefined);
+  });
+}
+
 test("two namespaces of a page share one connection", () => {
   const [chat, news] = [connect("/chat", { autoConnect: false }), connect("/news", { autoConnect: false })];
   assert.equal(chat.io, news.io);

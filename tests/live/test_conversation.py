@@ -395,9 +395,6 @@ def test_a_plain_request_to_the_endpoint_harms_nobody(site: Server) -> None:
         assert page.receive() == '42["news","still here"]'
 
 
-# ---- whose pages may connect
-
-
 UPGRADE = {
     "Upgrade": "websocket",
     "Connection": "Upgrade",
@@ -406,8 +403,6 @@ UPGRADE = {
 }
 OPENED = {"polling": 200, "websocket": 101}
 """HTTP status with which each transport begins."""
-FORBIDDEN = (400, 403)
-"""HTTP status of a refusal: python-engineio's own sockets and the project's differ."""
 
 
 def status(site: Server, path: str, **headers: str) -> int:
@@ -421,22 +416,6 @@ def status(site: Server, path: str, **headers: str) -> int:
 def opening(site: Server, transport: str, **headers: str) -> int:
     """Give the HTTP status that a page with these headers gets when it opens a connection."""
     return status(site, wire.endpoint(transport), **headers, **(UPGRADE if transport == "websocket" else {}))
-
-
-@pytest.mark.parametrize("transport", OPENED)
-def test_only_pages_of_this_site_may_connect(site: Server, transport: str) -> None:
-    """Rows D-48, W-D1: a foreign page would bring the user's cookies along."""
-    assert opening(site, transport) == OPENED[transport]
-    assert opening(site, transport, Origin=site.url) == OPENED[transport]
-    for foreign in ("https://evil.example", "http://localhost:1", f"https://127.0.0.1:{site.port}", "null"):
-        assert opening(site, transport, Origin=foreign) in FORBIDDEN, foreign
-
-
-@pytest.mark.parametrize("transport", OPENED)
-def test_forwarding_headers_do_not_make_a_foreign_page_ours(site: Server, transport: str) -> None:
-    """Pitfall 11: they count only where Django trusts them."""
-    forwarded = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "https"}
-    assert opening(site, transport, Origin="https://evil.example", **forwarded) in FORBIDDEN
 
 
 # ---- beside Socket.IO
