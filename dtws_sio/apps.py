@@ -33,8 +33,8 @@ class DtwsSioConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, and import `sockets.py` of every installed app; what it raises stops the start."""
-        from dtws_sio.checks import check_ancestors, check_database, check_settings
+        from dtws_sio.checks import check_ancestors, check_client_address, check_database, check_settings
 
-        for check in (check_settings, check_ancestors, check_database):
+        for check in (check_settings, check_client_address, check_ancestors, check_database):
             checks.register(check, "dtws_sio")
         autodiscover_modules("sockets")

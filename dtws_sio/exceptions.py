@@ -49,12 +49,20 @@ class InvalidInstanceError(RegistrationError, TypeError):
     """What was registered is not an instance of the right class."""
 
 
+class RateError(RegistrationError, ValueError):
+    """A rate is not written like "10/s"."""
+
+
 class NotServingError(DtwsSioError, RuntimeError):
     """This process serves no clients, and no message queue leads to one that does."""
 
 
 class EmitError(DtwsSioError):
     """An emit could not be handed over, to the message queue or to the encoder."""
+
+
+class OversizedEmitError(EmitError):
+    """An event is larger than the setting MAX_EMIT allows; nothing of it was sent."""
 
 
 class ProtocolError(DtwsSioError, ValueError):
@@ -76,3 +84,35 @@ class EventError(DtwsSioError):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+class RateLimitedError(EventError):
+    """
+    A client does something too often.
+
+    Args:
+        message: What the page is told.
+        code: A short name that code in the page can compare.
+        wait: Seconds after which it may try again.
+    """
+
+    def __init__(self, message: str, *, code: str = "rate_limited", wait: float) -> None:
+        super().__init__(message, code=code)
+        self.wait = wait
+
+
+class TooManyConnectionsError(EventError):
+    """
+    An address, a session or a user has too many connections, or an address tries to connect too often.
+
+    Args:
+        message: What the page is told.
+        code: "too_many_connections" or "too_many_connects".
+        reason: What the log should say: who, how many, and the setting.
+        wait: Seconds after which it may try again, if that is known; else 0.
+    """
+
+    def __init__(self, message: str, *, code: str = "too_many_connections", reason: str, wait: float = 0) -> None:
+        super().__init__(message, code=code)
+        self.reason = reason
+        self.wait = wait
