@@ -215,8 +215,9 @@ def _short(key: str) -> str:
 
 
 def _seconds(wait: float) -> str:
-    """Say how long to wait, rounded up."""
-    return f"{math.ceil(wait)} s" if wait > 10 else f"{math.ceil(wait * 10) / 10:g} s"
+    """Say how long to wait, rounded up to tenths or, if it is long, to seconds; noise of the clock does not count."""
+    tenths = max(1, math.ceil(round(wait * 10, 2)))
+    return f"{tenths / 10:g} s" if tenths <= 100 else f"{math.ceil(tenths / 10)} s"
 
 
 # ---- How many: connections
@@ -355,7 +356,8 @@ class Connections:
     def _session_is_full(self, key: str) -> TooManyConnectionsError:
         return TooManyConnectionsError(
             "Too many connections of your session",
-            reason=f"a session has {self._settings.max_connections_per_session} connections, all that "  # its key is secret
+            # The key of a session is as good as a password.
+            reason=f"a session has {self._settings.max_connections_per_session} connections, all that "
             "DTWS_SIO['MAX_CONNECTIONS_PER_SESSION'] allows",
         )
 
