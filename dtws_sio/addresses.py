@@ -9,7 +9,7 @@ it, there is no address.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final
 
 from django.conf import settings as django_settings
@@ -130,4 +130,4 @@ def _parsed(given: object) -> IPv4Address | IPv6Address | None:
 def _network(address: IPv4Address | IPv6Address) -> str:
     if isinstance(address, IPv4Address):
         return str(address)
-    return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return f"{IPv6Address(int(address) >> 64 << 64)}/64"

@@ -133,7 +133,7 @@ def _connect(url: str, channel: str) -> Redis:
     options: dict[str, Any] = {
         "socket_timeout": PATIENCE,
         "socket_connect_timeout": PATIENCE,
-        "retry": Retry(NoBackoff(), 1),  # a connection that went stale is replaced; by default an outage takes seconds
+        "retry": Retry(NoBackoff(), 0),  # connections that Redis closed are replaced anyway
     }
     if not url.startswith("redis+sentinel:"):
         return Redis.from_url(url, **options)

@@ -201,6 +201,19 @@ def test_full_buckets_are_forgotten_when_others_come() -> None:
     assert len(buckets) == 1000 // LOOKED_AT + 1
 
 
+def test_those_that_stay_for_long_do_not_hide_full_ones_behind_them() -> None:
+    clock = Clock()
+    buckets = Buckets(clock=clock)
+    for number in range(LOOKED_AT):
+        buckets.take(f"slow {number}", Rate(1, 86400))
+    for number in range(100):
+        buckets.take(f"quick {number}", Rate(1, 1))
+    clock.now += 1
+    for number in range(100):
+        buckets.take(f"new {number}", Rate(1, 86400))
+    assert len(buckets) == LOOKED_AT + 100
+
+
 def test_keys_that_someone_makes_up_do_not_fill_the_memory() -> None:
     buckets = Buckets(most=100, clock=Clock())
     for number in range(10_000):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -91,6 +92,12 @@ def test_keys_expire_when_their_bucket_is_full(make: Callable[..., RedisBuckets]
     assert 199_000 < client.pttl("shop:rate:slow") <= 200_000
     store.take("quick", Rate(100, 1))
     eventually(lambda: client.keys() == ["shop:rate:slow"], "the key of the full bucket to go")
+
+
+def test_times_are_kept_to_the_microsecond(make: Callable[..., RedisBuckets], client: redis.Redis) -> None:
+    """Lua's own way of writing numbers would round them to a tenth of a millisecond."""
+    make().take("a", Rate(1, 3600))
+    assert re.fullmatch(r"\d{16}\.\d\d", str(client.get("shop:rate:a")))
 
 
 def test_a_refusal_costs_nothing(make: Callable[..., RedisBuckets], client: redis.Redis) -> None:
