@@ -133,11 +133,12 @@ def _connect(url: str, channel: str) -> Redis:
     options: dict[str, Any] = {
         "socket_timeout": PATIENCE,
         "socket_connect_timeout": PATIENCE,
-        "retry": Retry(NoBackoff(), 0),  # connections that Redis closed are replaced anyway
+        # By default a Sentinel that is not there is tried for 4 s. A connection that Redis closed is replaced anyway.
+        "retry": Retry(NoBackoff(), 0),
     }
     if not url.startswith("redis+sentinel:"):
         return Redis.from_url(url, **options)
     sentinels, service, more = parse_redis_sentinel_url(url)
     make: Any = Sentinel  # it has no annotations
-    master: Redis = make(sentinels, **options, **more).master_for(service or channel)
+    master: Redis = make(sentinels, sentinel_kwargs=options, **options, **more).master_for(service or channel)
     return master

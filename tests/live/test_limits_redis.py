@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -17,12 +18,13 @@ from dtws_sio import limits
 from dtws_sio.conf import Settings
 from dtws_sio.rates import Rate
 from dtws_sio.redis_rates import OUTAGE_PAUSE, PATIENCE, RedisBuckets
-from tests.live.servers import eventually
-from tests.live.services import PASSWORD, redis_server
+from tests.live.servers import eventually, free_port, serve
+from tests.live.services import PASSWORD, program, redis_server
 from tests.test_rates import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.live
 
@@ -215,6 +217,21 @@ def test_limits_are_shared_again_when_redis_is_back(caplog: pytest.LogCaptureFix
         assert store.take("c", Rate(1, 3600)) == 0
         assert store.take("d", Rate(1, 3600)) == 0
         assert sorted(client.keys()) == [b"shop:rate:c", b"shop:rate:d"]
+        store.close()
+
+
+def test_a_sentinel_tells_where_redis_is(url: str, client: redis.Redis, tmp_path: Path) -> None:
+    where = urlsplit(url)
+    port = free_port()
+    config = tmp_path / "sentinel.conf"
+    config.write_text(
+        f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {where.port} 1\n"
+        f"sentinel auth-pass main {PASSWORD}\n"
+    )
+    with serve([program("redis-server"), str(config), "--sentinel"], cwd=str(tmp_path), ready_port=port):
+        store = RedisBuckets(f"redis+sentinel://:{PASSWORD}@127.0.0.1:{port}/0/main", "shop")
+        assert store.take("a", Rate(1, 3600)) == 0
+        assert client.keys() == ["shop:rate:a"]
         store.close()
 
 
