@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from dtws_sio.dispatch import NO_ACK, concurrent
     from dtws_sio.exceptions import DtwsSioError, EventError
+    from dtws_sio.limits import rate_limit
     from dtws_sio.namespaces import Namespace
     from dtws_sio.server import sio
 
-__all__ = ["NO_ACK", "DtwsSioError", "EventError", "Namespace", "__version__", "concurrent", "sio"]
+__all__ = ["NO_ACK", "DtwsSioError", "EventError", "Namespace", "__version__", "concurrent", "rate_limit", "sio"]
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES: Final = {
     "DtwsSioError": "dtws_sio.exceptions",
     "EventError": "dtws_sio.exceptions",
     "Namespace": "dtws_sio.namespaces",
+    "rate_limit": "dtws_sio.limits",
     "sio": "dtws_sio.server",
 }
 

@@ -37,9 +37,9 @@ class DtwsSioConfig(AppConfig):
 
         What one of those raises stops the start.
         """
-        from dtws_sio.checks import check_ancestors, check_database, check_settings
+        from dtws_sio.checks import check_ancestors, check_client_address, check_database, check_settings
 
-        for check in (check_settings, check_ancestors, check_database):
+        for check in (check_settings, check_client_address, check_ancestors, check_database):
             checks.register(check, "dtws_sio")
         from dtws_sio.server import sio
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from dtws_sio import conf
+from dtws_sio import addresses, conf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,21 @@ if TYPE_CHECKING:
 def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """Report every unusable key and value of DTWS_SIO as dtws_sio.E001 to dtws_sio.E004. Source: rows D-02 to D-05."""
     raw = getattr(django_settings, "DTWS_SIO", {})
-    return [
-        Error(problem.message, hint=problem.hint, id=f"dtws_sio.E{problem.number:03}") for problem in conf.problems(raw)
-    ]
+    return [_error(problem) for problem in conf.problems(raw)]
+
+
+def check_client_address(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Import the function that CLIENT_ADDRESS names, as part of dtws_sio.E003; `check_settings` sees to its form."""
+    try:
+        path = conf.settings().client_address
+    except conf.ConfigurationError:
+        return []
+    found = None if path is None else addresses.problem(path)
+    return [] if found is None else [_error(found)]
+
+
+def _error(problem: conf.Problem) -> Error:
+    return Error(problem.message, hint=problem.hint, id=f"dtws_sio.E{problem.number:03}")
 
 
 def check_ancestors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:

@@ -20,7 +20,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from dtws_sio import runtime
-from dtws_sio.exceptions import DtwsSioError
+from dtws_sio.exceptions import DtwsSioError, RateError
+from dtws_sio.rates import Rate
 
 QUEUE_SCHEMES: Final = ("redis", "rediss", "redis+sentinel", "unix")
 """URL schemes of message queues; each is joined by python-socketio's Redis manager."""
@@ -111,6 +112,27 @@ class Settings:
     backlog_policy: str = "close"
     """What happens when more waits: "close", "drop-oldest" or "keep-newest"."""
 
+    max_emit: int | None = 10_000_000
+    """Bytes of one emitted event with its attachments; None for any size."""
+
+    max_events: str | None = "10000/s"
+    """How often one connection may send events; None for no limit."""
+
+    max_connects: str | None = "1200/m"
+    """How often one address may try to connect; None for no limit."""
+
+    max_connections_per_address: int | None = 1000
+    """Connections of one address to this process; None for any number."""
+
+    max_connections_per_session: int | None = 100
+    """Connections of one Django session to this process; None for any number."""
+
+    max_connections_per_user: int | None = 200
+    """Connections of one user to this process; None for any number."""
+
+    client_address: str | None = None
+    """Dotted path to a function that names a client's address, by the WSGI environ; None for our own guess."""
+
     compression: bool = False
     """Whether WebSocket messages may be compressed (permessage-deflate)."""
 
@@ -200,6 +222,13 @@ def _is_queue(value: Any) -> bool:
         return False
 
 
+def _is_rate(value: Any) -> bool:
+    try:
+        return value is None or bool(Rate.parse(value))
+    except RateError:
+        return False
+
+
 def _is_dotted_path(value: Any) -> bool:
     return isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split("."))
 
@@ -210,6 +239,8 @@ def _is_dotted_paths(value: Any) -> bool:
 
 _SECONDS: Final[Rule] = (_is_seconds, f"a number of seconds above 0, {LONGEST_TIME} at most")
 _COUNT: Final[Rule] = (_is_count, "a whole number above 0")
+_COUNT_OR_NONE: Final[Rule] = (lambda value: value is None or _is_count(value), "a whole number above 0, or None")
+_RATE: Final[Rule] = (_is_rate, "a rate such as '10/s', '600/m' or '5/10m', or None")
 _FLAG: Final[Rule] = (lambda value: isinstance(value, bool), "True or False")
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -228,6 +259,16 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "MAX_PAYLOAD": _COUNT,
         "MAX_BACKLOG": _COUNT,
         "BACKLOG_POLICY": (lambda value: value in BACKLOG_POLICIES, "one of " + ", ".join(map(repr, BACKLOG_POLICIES))),
+        "MAX_EMIT": _COUNT_OR_NONE,
+        "MAX_EVENTS": _RATE,
+        "MAX_CONNECTS": _RATE,
+        "MAX_CONNECTIONS_PER_ADDRESS": _COUNT_OR_NONE,
+        "MAX_CONNECTIONS_PER_SESSION": _COUNT_OR_NONE,
+        "MAX_CONNECTIONS_PER_USER": _COUNT_OR_NONE,
+        "CLIENT_ADDRESS": (
+            lambda value: value is None or _is_dotted_path(value),
+            "None, or the dotted path of a function such as 'shop.net.client_address'",
+        ),
         "COMPRESSION": _FLAG,
         "ENGINE": (lambda value: value in ("own", "stock"), "'own' or 'stock'"),
         "HANDLER_POOL": _COUNT,
@@ -275,6 +316,12 @@ def _unusable_option(name: object) -> Problem:
     else:
         hint = f"The options are {', '.join(SERVER_OPTIONS)}."
     return Problem(4, f'DTWS_SIO["SERVER"] holds {name!r}, which the server does not take from there.', hint)
+
+
+def without_password(url: str) -> str:
+    """Give the URL of a message queue as messages may show it."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 _NOTHING: Final[dict[str, Any]] = {}

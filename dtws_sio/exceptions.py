@@ -49,6 +49,10 @@ class InvalidInstanceError(RegistrationError, TypeError):
     """What was registered is not an instance of the right class."""
 
 
+class RateError(RegistrationError, ValueError):
+    """A rate is not written like "10/s"."""
+
+
 class NotServingError(DtwsSioError, RuntimeError):
     """This process serves no clients, and no message queue leads to one that does."""
 
@@ -59,6 +63,10 @@ class EmitError(DtwsSioError):
 
 class TopicError(DtwsSioError, ValueError):
     """Something has no topic: it is unsaved, anonymous, or no model instance."""
+
+
+class OversizedEmitError(EmitError):
+    """An event is larger than the setting MAX_EMIT allows; nothing of it was sent."""
 
 
 class ProtocolError(DtwsSioError, ValueError):
@@ -112,3 +120,35 @@ class CsrfError(PermissionDeniedError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="csrf_failed")
+
+
+class RateLimitedError(EventError):
+    """
+    A client does something too often.
+
+    Args:
+        message: What the page is told.
+        code: A short name that code in the page can compare.
+        wait: Seconds after which it may try again.
+    """
+
+    def __init__(self, message: str, *, code: str = "rate_limited", wait: float) -> None:
+        super().__init__(message, code=code)
+        self.wait = wait
+
+
+class TooManyConnectionsError(EventError):
+    """
+    An address, a session or a user has too many connections, or an address tries to connect too often.
+
+    Args:
+        message: What the page is told.
+        code: "too_many_connections" or "too_many_connects".
+        reason: What the log should say: who, how many, and the setting.
+        wait: Seconds after which it may try again, if that is known; else 0.
+    """
+
+    def __init__(self, message: str, *, code: str = "too_many_connections", reason: str, wait: float = 0) -> None:
+        super().__init__(message, code=code)
+        self.reason = reason
+        self.wait = wait

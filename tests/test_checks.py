@@ -43,6 +43,22 @@ def test_each_problem_is_an_error_with_its_number_value_and_remedy(raw: object, 
     assert found(DTWS_SIO=raw) == [(f"dtws_sio.E{number:03}", problem.message, problem.hint)]
 
 
+def test_a_function_that_cannot_be_imported_is_an_error_with_the_reason() -> None:
+    ((id, message, hint),) = found(DTWS_SIO={"CLIENT_ADDRESS": "shop.net.client_address"})
+    assert (id, message) == ("dtws_sio.E003", "DTWS_SIO[\"CLIENT_ADDRESS\"] is 'shop.net.client_address'.")
+    assert hint is not None
+    assert hint.endswith("No module named 'shop'.")
+
+
+@pytest.mark.parametrize("path", [None, "dtws_sio.addresses.peer_address"])
+def test_a_function_that_can_be_imported_has_no_findings(path: str | None) -> None:
+    assert found(DTWS_SIO={"CLIENT_ADDRESS": path}) == []
+
+
+def test_a_path_of_the_wrong_form_is_reported_once() -> None:
+    assert [id for id, _, _ in found(DTWS_SIO={"CLIENT_ADDRESS": "nodots"})] == ["dtws_sio.E003"]
+
+
 def test_all_problems_are_reported_at_once() -> None:
     messages = found(DTWS_SIO={"PORTT": 1, "PORT": "x"})
     assert [id for id, _, _ in messages] == ["dtws_sio.E002", "dtws_sio.E003"]

@@ -28,6 +28,13 @@ DEFAULTS = {
     "MAX_PAYLOAD": 1_000_000,
     "MAX_BACKLOG": 1_000_000,
     "BACKLOG_POLICY": "close",
+    "MAX_EMIT": 10_000_000,
+    "MAX_EVENTS": "10000/s",
+    "MAX_CONNECTS": "1200/m",
+    "MAX_CONNECTIONS_PER_ADDRESS": 1000,
+    "MAX_CONNECTIONS_PER_SESSION": 100,
+    "MAX_CONNECTIONS_PER_USER": 200,
+    "CLIENT_ADDRESS": None,
     "COMPRESSION": False,
     "ENGINE": "own",
     "HANDLER_POOL": 100,
@@ -54,6 +61,13 @@ GOOD: dict[str, list[Any]] = {
     "MAX_PAYLOAD": [1, 10**9],
     "MAX_BACKLOG": [1],
     "BACKLOG_POLICY": ["close", "drop-oldest", "keep-newest"],
+    "MAX_EMIT": [1, 10**9, None],
+    "MAX_EVENTS": ["1/s", "10000/s", "5/10m", None],
+    "MAX_CONNECTS": ["1/d", "1200/m", None],
+    "MAX_CONNECTIONS_PER_ADDRESS": [1, 10**6, None],
+    "MAX_CONNECTIONS_PER_SESSION": [1, None],
+    "MAX_CONNECTIONS_PER_USER": [1, None],
+    "CLIENT_ADDRESS": [None, "shop.net.client_address", "dtws_sio.addresses.peer_address"],
     "COMPRESSION": [True, False],
     "ENGINE": ["own", "stock"],
     "HANDLER_POOL": [1],
@@ -80,6 +94,13 @@ BAD: dict[str, list[Any]] = {
     "MAX_PAYLOAD": [0, -1, 1e6, "1", None, True],
     "MAX_BACKLOG": [0, 1.5],
     "BACKLOG_POLICY": ["drop", "Close", "", None, 1],
+    "MAX_EMIT": [0, -1, 1e6, "1", True],
+    "MAX_EVENTS": ["", "10", "0/s", "10/x", 10, True, ("10", "s")],
+    "MAX_CONNECTS": ["often", 1200, False],
+    "MAX_CONNECTIONS_PER_ADDRESS": [0, "1000", 1.5, False],
+    "MAX_CONNECTIONS_PER_SESSION": [0, True],
+    "MAX_CONNECTIONS_PER_USER": [-1, "many"],
+    "CLIENT_ADDRESS": ["", "client_address", "shop.net.", ".f", "a b.c", "shop/net.py", len, 1, ["a.b"]],
     "COMPRESSION": [1, 0, None, "yes"],
     "ENGINE": ["Own", "", None],
     "HANDLER_POOL": [0, "100", None],
@@ -222,3 +243,18 @@ def test_the_values_in_force_cannot_be_changed() -> None:
 
 def test_the_endpoint_has_slashes_around_it() -> None:
     assert conf.Settings(path="live/socket.io").url_path == "/live/socket.io/"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:s3cret@h:1/0", "redis://h:1/0"),
+        ("redis://me:s3cr@t@h/0", "redis://h/0"),
+        ("rediss://h/0?password=s3cret", "rediss://h/0"),
+        ("redis+sentinel://:s3cret@h:1,i:2/0/main", "redis+sentinel://h:1,i:2/0/main"),
+        ("unix://:s3cret@/run/redis.sock?db=1", "unix:///run/redis.sock"),
+    ],
+)
+def test_a_queue_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert conf.without_password(url) == shown

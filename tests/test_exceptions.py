@@ -27,6 +27,7 @@ def test_every_error_is_caught_by_the_base_row_d_60(error: type[Exception]) -> N
         (exceptions.SignatureError, TypeError),
         (exceptions.EventNameError, ValueError),
         (exceptions.NamespacePathError, ValueError),
+        (exceptions.RateError, ValueError),
         (exceptions.MissingDependencyError, ImportError),
         (exceptions.NotServingError, RuntimeError),
     ],

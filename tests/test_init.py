@@ -38,12 +38,14 @@ def test_every_public_name_exists(name: str) -> None:
 def test_the_public_names_are_the_things_themselves() -> None:
     from dtws_sio.dispatch import NO_ACK, concurrent
     from dtws_sio.exceptions import DtwsSioError, EventError
+    from dtws_sio.limits import rate_limit
     from dtws_sio.namespaces import Namespace
     from dtws_sio.server import sio
 
     assert (dtws_sio.NO_ACK, dtws_sio.concurrent) == (NO_ACK, concurrent)
     assert (dtws_sio.DtwsSioError, dtws_sio.EventError) == (DtwsSioError, EventError)
     assert (dtws_sio.Namespace, dtws_sio.sio) == (Namespace, sio)
+    assert dtws_sio.rate_limit is rate_limit
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error_that_names_those_that_do() -> None:

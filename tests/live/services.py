@@ -48,9 +48,9 @@ def missing(what: str) -> Any:
 
 
 @contextmanager
-def redis_server() -> Iterator[str]:
-    """Run a Redis server with a password while the block runs, and give its URL."""
-    port = free_port()
+def redis_server(port: int | None = None) -> Iterator[str]:
+    """Run a Redis server with a password while the block runs, on a free port if none is given, and give its URL."""
+    port = port or free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--requirepass", PASSWORD]
     with (
         tempfile.TemporaryDirectory(prefix="dtws_sio-redis-") as folder,
