@@ -8,10 +8,11 @@ value that was refused and the remedy. Configuration errors live in `dtws_sio.co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
 
 class DtwsSioError(Exception):

@@ -8,39 +8,28 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import datetime
-import decimal
 import enum
 import inspect
-import math
 import types
 import typing
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Union
 
-from django.conf import settings
 from django.db.models import Model
-from django.forms.utils import from_current_timezone
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 
 from dtws_sio.exceptions import SignatureError
-from dtws_sio.json import LONGEST_NUMBER
 from dtws_sio.validation import forms, hints
-from dtws_sio.validation.refusals import Findings, RefusedError, call, cut, mismatch, short_name
-from dtws_sio.validation.validators import is_same
+from dtws_sio.validation.plain import PLAIN, Plain, Read
+from dtws_sio.validation.refusals import Findings, RefusedError, call, mismatch, short_name
+from dtws_sio.validation.validators import is_same, one_of
 
 if TYPE_CHECKING:
     from dtws_sio.validation.refusals import Check, Seen
 
 Known = dict[Any, "Check"]
 """The checks of classes with fields and of aliases, by these; one that holds itself is made once."""
-
-LONGEST_TEXT: Final = 100
-"""Characters of text that is read as a date, a UUID or the like."""
 
 
 def check_for(annotation: Any, known: Known) -> Check | None:
@@ -70,106 +59,13 @@ def _checks(annotations: Iterable[Any], known: Known) -> list[Check]:
 # Plain values
 
 
-@dataclass(frozen=True, slots=True)
-class _Plain:
-    """A value of a type, or of one of several; a bool is no int."""
-
-    kind: type | tuple[type, ...]
-    expected: str
-
-    def __call__(self, value: Any, seen: Seen) -> Any:
-        if isinstance(value, self.kind) and (self.kind is bool or not isinstance(value, bool)):
-            return value
-        raise mismatch(self.expected, value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """Text of a form that stands for another type; a value of that type passes as well."""
-
-    kind: type
-    expected: str
-    read: Callable[[str], Any]
-
-    def __call__(self, value: Any, seen: Seen) -> Any:
-        if isinstance(value, self.kind):
-            return value
-        if isinstance(value, str) and len(value) <= LONGEST_TEXT:
-            try:
-                found = self.read(value)
-            except (ValueError, ArithmeticError) as error:
-                raise mismatch(self.expected, value) from error
-            if found is not None:
-                return found
-        raise mismatch(self.expected, value)
-
-
-def _float(value: Any, seen: Seen) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    raise mismatch("a number", value)
-
-
-def _datetime(text: str) -> datetime.datetime | None:
-    """Read a moment as Django's forms do: without an offset it is in the current time zone, if USE_TZ is set."""
-    moment = parse_datetime(text)
-    if moment is None:
-        return None
-    if settings.USE_TZ:
-        return call(from_current_timezone, moment)  # type: ignore[no-any-return]
-    return timezone.make_naive(moment) if timezone.is_aware(moment) else moment
-
-
-def _decimal(value: Any, seen: Seen) -> decimal.Decimal:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = repr(value) if isinstance(value, float) or value.bit_length() < 4 * LONGEST_NUMBER else ""
-    return _DECIMAL(value, seen)  # type: ignore[no-any-return]
-
-
-def _read_decimal(text: str) -> decimal.Decimal | None:
-    """Refuse what is no number, and 1E+999999: its digits, once written out, would fill the memory."""
-    number = decimal.Decimal(text)
-    return number if number.is_finite() and abs(number.adjusted()) <= LONGEST_NUMBER else None
-
-
-_DECIMAL: Final = _Read(decimal.Decimal, "a decimal number", _read_decimal)
-_BYTES: Final = _Plain((bytes, bytearray, memoryview), "binary data")
-
-
-def _bytes_as(kind: Callable[[Any], Any]) -> Check:
-    return lambda value, seen: kind(_BYTES(value, seen))
-
-
-_PLAIN: Final[Mapping[Any, Check]] = {
-    str: _Plain(str, "text"),
-    int: _Plain(int, "a whole number"),
-    float: _float,
-    bool: _Plain(bool, "true or false"),
-    types.NoneType: _Plain(types.NoneType, "null"),
-    bytes: _bytes_as(bytes),
-    bytearray: _bytes_as(bytearray),
-    memoryview: _bytes_as(memoryview),
-    datetime.datetime: _Read(datetime.datetime, "a date and time such as '2030-01-31T12:00:00Z'", _datetime),
-    datetime.date: _Read(datetime.date, "a date such as '2030-01-31'", parse_date),
-    datetime.time: _Read(datetime.time, "a time such as '12:00:00'", parse_time),
-    datetime.timedelta: _Read(datetime.timedelta, "a duration such as 'P1DT2H'", parse_duration),
-    decimal.Decimal: _decimal,
-    uuid.UUID: _Read(uuid.UUID, "a UUID", uuid.UUID),
-}
-
-
 def _plain(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
-    return _PLAIN[origin]
+    return PLAIN[origin]
 
 
 def _literal(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
     values = [(_raw(each), each) for each in arguments]
-    expected = _one_of(raw for raw, _ in values)
+    expected = one_of(raw for raw, _ in values)
 
     def check(value: Any, seen: Seen) -> Any:
         for raw, each in values:
@@ -184,13 +80,9 @@ def _raw(member: Any) -> Any:
     return member.value if isinstance(member, enum.Enum) else member
 
 
-def _one_of(values: Iterable[Any]) -> str:
-    return f"one of {cut(', '.join(map(repr, values)), LONGEST_TEXT)}"
-
-
 def _enum(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
     """Take a member by its value; the class's own `_missing_` is asked too."""
-    expected = _one_of(map(_raw, origin))
+    expected = one_of(map(_raw, origin))
 
     def check(value: Any, seen: Seen) -> Any:
         if isinstance(value, origin):
@@ -260,7 +152,7 @@ def _tuple(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
     if not arguments or arguments[-1] is ...:
         several = _list(list, arguments, known)
         return lambda value, seen: tuple(several(value, seen))
-    checks = _checks((each for each in arguments if each != ()), known)  # tuple[()] has the argument () before 3.11
+    checks = _checks(arguments, known)
     expected = f"a list of {len(checks)}"
 
     def check(value: Any, seen: Seen) -> Any:
@@ -277,12 +169,12 @@ def _tuple(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
 def _dict(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
     key, item = _checks(arguments, known) or [_anything, _anything]
     if arguments and arguments[0] is int:
-        key = _Read(int, "a whole number", _whole)  # JSON's keys are text
+        key = Read(int, "a whole number", _whole)  # JSON's keys are text
 
     def check(value: Any, seen: Seen) -> Any:
         if not isinstance(value, dict):
             raise mismatch("an object", value)
-        if item is _anything and key in (_anything, _PLAIN[str]):
+        if item is _anything and key in (_anything, PLAIN[str]):
             return value
         findings = Findings()
         keys = findings.convert(((name, key, name) for name in value), seen)
@@ -370,7 +262,7 @@ def _union(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check | Non
         return None  # one of them lets everything pass
     if types.NoneType not in arguments:
         return _Either(tuple(checks))
-    return or_none(checks[0] if len(checks) == 1 else _Either((*checks, _PLAIN[types.NoneType])))
+    return or_none(checks[0] if len(checks) == 1 else _Either((*checks, PLAIN[types.NoneType])))
 
 
 def or_none(check: Check) -> Check:
@@ -477,7 +369,7 @@ def _class(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check | Non
     if made is not None:
         return made
     if inspect.isabstract(origin) or origin.__module__ == "numbers":
-        return _Plain(origin, short_name(origin.__name__))
+        return Plain(origin, short_name(origin.__name__))
     base = next((each for each in origin.__mro__ if each in _BUILT_IN), None)
     check_base = None if base is None else check_for(base, known)
 
@@ -489,7 +381,7 @@ def _class(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check | Non
     return check
 
 
-_BUILT_IN: Final = frozenset({*_PLAIN, *_LISTS, *_DICTS, tuple})
+_BUILT_IN: Final = frozenset({*PLAIN, *_LISTS, *_DICTS, tuple})
 
 
 def _is_class(origin: Any) -> bool:
@@ -518,7 +410,7 @@ _KINDS: Final[tuple[tuple[Callable[[Any], bool], Maker], ...]] = (
     (_is_among([Literal]), _literal),
     (lambda origin: type(origin).__name__ == "TypeAliasType", _alias),
     (_is_unchecked, lambda origin, arguments, known: None),
-    (_is_among(_PLAIN), _plain),
+    (_is_among(PLAIN), _plain),
     (_is_among(_LISTS), _list),
     (_is_among([tuple]), _tuple),
     (_is_among(_DICTS), _dict),

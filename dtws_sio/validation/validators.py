@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 1000
 """Characters that a pattern is tried on by default; one that backtracks takes far longer for longer text."""
 
-LONGEST_LIST: Final = 120
+
+LONGEST_CHOICES: Final = 120
 """Characters of the choices that a message names."""
 
 
@@ -85,11 +86,15 @@ class Choice:
         chosen = value if self.caster is None else self.caster(value)
         if any(is_same(chosen, each) for each in self.values):
             return chosen
-        expected = f"one of {cut(', '.join(map(repr, self.values)), LONGEST_LIST)}"
-        raise mismatch(expected, value)
+        raise mismatch(one_of(self.values), value)
 
     def __repr__(self) -> str:
         return f"Choice({list(self.values)!r})"
+
+
+def one_of(values: Iterable[Any]) -> str:
+    """Name choices, as many of them as a message has room for."""
+    return f"one of {cut(', '.join(map(repr, values)), LONGEST_CHOICES)}"
 
 
 def is_same(one: Any, other: Any) -> bool:
