@@ -297,6 +297,7 @@ def fields_of(annotation: Any, value: Any) -> set[str]:
         (Colour, Colour.RED, Colour.RED),
         (list, [1, "a"], [1, "a"]),
         (list[int], [1, 2], [1, 2]),
+        (list[None], [None], [None]),
         (list[float], [1], [1.0]),
         (Sequence[int], [1], [1]),
         (Iterable[Any], [1], [1]),
@@ -405,6 +406,7 @@ def test_text_is_never_taken_for_true_row_s_03() -> None:
     ("annotation", "value", "fields"),
     [
         (list[int], [1, "x", 2, None], {"data.1", "data.3"}),
+        (list[None], [None, 0], {"data.1"}),
         (tuple[int, str], ["a", "b"], {"data.0"}),
         (dict[str, int], {"a": 1, "b": "x"}, {"data.b"}),
         (dict[int, int], {"01": 1, "x": 2, "1": 3}, {"data.01", "data.x"}),
@@ -423,6 +425,8 @@ def test_text_is_never_taken_for_true_row_s_03() -> None:
         (Address | None, {"street": 5}, {"data.street"}),
         (int | Address, {"street": 5}, {"data.street"}),
         (Left | Right, {"kind": "left", "child": {"kind": "up"}}, {"data.child.kind"}),
+        (Left | Right, {"kind": "right", "child": {"kind": "up"}}, {"data.child.kind"}),
+        (Left | Right, {"kind": "right", "colour": 1}, {"data.colour"}),
         (Basket, {"articles": [{"name": "a"}, {"name": 5}]}, {"data.articles.1.name"}),
         (StrictArticle, {"number": "2"}, {"data.number"}),
         (OrderSerializer, {"items": [{"name": "a"}, {"name": "far too long"}]}, {"data.street", "data.items.1.name"}),
@@ -575,15 +579,29 @@ def test_what_was_given_is_never_changed_row_s_03() -> None:
 def test_a_name_for_type_checkers_only_leaves_its_argument_unchecked_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def handle(sid: str, counted: Counter[str], number: int) -> None: ...
+    def handle(sid: Counter[str], counted: Counter[str], number: int, *, named: Counter[str]) -> Counter[str]: ...
 
     with caplog.at_level(logging.WARNING, "dtws_sio.validation"):
         converter = make_converter(handle, 1)
     assert converter is not None
-    assert [record.getMessage() for record in caplog.records if "'counted'" in record.getMessage()]
+    [warning] = caplog.messages
+    assert "'counted' of " in warning
+    assert "TYPE_CHECKING" in warning
     assert converter(("sid", object, 1))[1] is object
     with pytest.raises(ValidationError, match="number"):
         converter(("sid", object, "1"))
+
+
+@pytest.mark.parametrize("annotation", [list["Item"], 'list["Item"]'])
+def test_text_inside_of_an_annotation_is_resolved_or_complained_about(
+    annotation: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Python 3.10 resolves no text inside of `list[...]`."""
+    if convert(annotation, [{"name": "pen"}]) == [{"name": "pen"}]:
+        assert "is still text: 'Item'" in caplog.text
+    else:
+        assert fields_of(annotation, [{}]) == {"data.0.name"}
+        assert not caplog.messages
 
 
 def test_a_field_for_type_checkers_only_leaves_the_others_checked() -> None:
@@ -927,6 +945,16 @@ def test_an_answer_is_short_whatever_was_sent(annotation: Any, value: object) ->
     for field, messages in errors.items():
         assert len(field) <= LONGEST_PATH
         assert all(len(message) <= LONGEST_MESSAGE for message in messages)
+
+
+@pytest.mark.parametrize("depth", [20, 900, 20_000])
+def test_a_union_that_nests_too_deeply_is_tried_once_as_well(depth: int) -> None:
+    value: dict[str, Any] = {"kind": "up"}
+    for _ in range(depth):
+        value = {"kind": "right", "child": value}
+    begin = time.monotonic()
+    assert len(errors_of(Left | Right, value)) == 1
+    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("depth", [900, 20_000])

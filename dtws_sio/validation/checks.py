@@ -306,11 +306,16 @@ class _Either:
 
 
 def _summary(refusals: list[RefusedError], value: Any) -> RefusedError:
-    """Say what a value could have been; or, if it was of the right kind for one alternative, what is wrong with it."""
-    for refused in refusals:
-        if refused.expected is None:
-            return refused
+    """Say what a value could have been; or, if it was of the right kind for some, what the nearest one misses."""
+    near = [refused for refused in refusals if refused.expected is None]
+    if near:
+        return min(near, key=_distance)
     return mismatch(" or ".join(dict.fromkeys(str(refused.expected) for refused in refusals)), value)
+
+
+def _distance(refused: RefusedError) -> tuple[int, int]:
+    """Count first what is wrong on the level of the value itself: there stands what tells the alternatives apart."""
+    return sum("." not in path for path in refused.errors), len(refused.errors)
 
 
 def _alias(origin: Any, arguments: tuple[Any, ...], known: Known) -> Check:
@@ -327,6 +332,11 @@ class _Later:
 
     def __call__(self, value: Any, seen: Seen) -> Any:
         return self.check(value, seen)
+
+
+def _unread(origin: Any, arguments: tuple[Any, ...], known: Known) -> None:
+    """Let pass what is named by text inside of an annotation, where Python 3.10 does not look: `list["Item"]`."""
+    hints.logger.warning("an item or a field is not validated, as its annotation is still text: %r", origin)
 
 
 # What is called
@@ -409,6 +419,7 @@ _KINDS: Final[tuple[tuple[Callable[[Any], bool], Maker], ...]] = (
     (_is_among([Union, types.UnionType]), _union),
     (_is_among([Literal]), _literal),
     (lambda origin: type(origin).__name__ == "TypeAliasType", _alias),
+    (lambda origin: isinstance(origin, (str, typing.ForwardRef)), _unread),
     (_is_unchecked, lambda origin, arguments, known: None),
     (_is_among(PLAIN), _plain),
     (_is_among(_LISTS), _list),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,11 @@ from dtws_sio.validation.checks import check_for, or_none
 from dtws_sio.validation.refusals import Findings, RefusedError
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Iterator
 
     from dtws_sio.validation.checks import Known
     from dtws_sio.validation.refusals import Check
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def make_converter(function: Callable[..., Any], leading: int) -> Converter | None:
@@ -37,20 +35,20 @@ def make_converter(function: Callable[..., Any], leading: int) -> Converter | No
     Source: rows S-03 and S-22.
     """
     try:
-        parameters = hints.parameters(function)
+        parameters = hints.parameters(function, leading)
     except ValueError:  # some functions written in C tell nothing
         return None
     known: Known = {}
-    checks: list[_Argument] = []
-    place = 0
-    for parameter in parameters:
-        if parameter.kind in _POSITIONAL:
-            if place >= leading and (argument := _argument(parameter, place, known)):
-                checks.append(argument)
-            place += 1
-        elif parameter.kind is parameter.VAR_POSITIONAL and (argument := _argument(parameter, place, known)):
-            return Converter(tuple(checks), argument, leading)
-    return Converter(tuple(checks), None, leading) if checks else None
+    checks, rest = [], None
+    for place, parameter in parameters:
+        argument = _argument(parameter, place, known)
+        if argument is None:
+            continue
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            rest = argument
+        else:
+            checks.append(argument)
+    return Converter(tuple(checks), rest, leading) if checks or rest else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class _Argument:
 
 
 def _argument(parameter: inspect.Parameter, place: int, known: Known) -> _Argument | None:
-    check = None if parameter.annotation is parameter.empty else check_for(parameter.annotation, known)
+    check = check_for(parameter.annotation, known)
     if check is None:
         return None
     if parameter.default is None:

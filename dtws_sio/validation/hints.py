@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dtws_sio.validation")
 
+_POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 _QUALIFIERS: Final = frozenset({"ClassVar", "Final", "NotRequired", "ReadOnly", "Required"})
 """What may stand around a type and says nothing of the value; by name, as each also lives in typing_extensions."""
 
 
-def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def parameters(function: Callable[..., Any], leading: int) -> list[tuple[int, inspect.Parameter]]:
     """
-    Give the parameters of a function, their annotations resolved; what cannot be resolved is no annotation.
+    Give the parameters of a function that take positional arguments, each with its place.
+
+    Their annotations are resolved; one that cannot be is Any.
+
+    Args:
+        function: The function.
+        leading: How many arguments at the beginning do not matter; `*name` may take others too.
 
     Raises:
         ValueError: If the function tells nothing of its parameters, as some written in C do.
@@ -37,12 +45,15 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     scope = getattr(source, "__globals__", {})
     where = str(getattr(source, "__qualname__", source))
     return [
-        each if each.annotation is each.empty else each.replace(annotation=_resolved(each, scope, where))
-        for each in signature.parameters.values()
+        (place, each.replace(annotation=_resolved(each, scope, where)))
+        for place, each in enumerate(signature.parameters.values())
+        if each.kind is each.VAR_POSITIONAL or (each.kind in _POSITIONAL and place >= leading)
     ]
 
 
 def _resolved(parameter: inspect.Parameter, scope: dict[str, Any], where: str) -> Any:
+    if parameter.annotation is parameter.empty:
+        return Any
     return resolved(parameter.annotation, scope, f"{parameter.name!r} of {where}")
 
 

@@ -69,7 +69,7 @@ def _float(value: Any, seen: Seen) -> float:
             number = math.inf
         if math.isfinite(number):
             return number
-    raise mismatch("a number", value)
+    raise mismatch("a finite number", value)
 
 
 def _datetime(text: str) -> datetime.datetime | None:
@@ -108,6 +108,7 @@ PLAIN: Final[Mapping[Any, Check]] = {
     float: _float,
     bool: Plain(bool, "true or false"),
     types.NoneType: Plain(types.NoneType, "null"),
+    None: Plain(types.NoneType, "null"),  # as in list[None]
     bytes: _bytes_as(bytes),
     bytearray: _bytes_as(bytearray),
     memoryview: _bytes_as(memoryview),
