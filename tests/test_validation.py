@@ -122,6 +122,11 @@ class Labelled(Point, total=False):
     label: str
 
 
+class HalfKnownDict(TypedDict):
+    count: Counter[str]
+    name: str
+
+
 class Title(forms.Form):
     title = forms.CharField(max_length=20)
 
@@ -322,6 +327,7 @@ def fields_of(annotation: Any, value: Any) -> set[str]:
         (Labelled, {"x": 1}, {"x": 1}),
         (Labelled, {"x": 1, "label": "a"}, {"x": 1, "label": "a"}),
         (Version, "1.2", Version("1.2")),
+        (Version, Version("1.2"), Version("1.2")),
         (Upper, "a", Upper("a")),
         (numbers.Real, 1.5, 1.5),
         (even, 4, 4),
@@ -452,6 +458,7 @@ def test_an_error_names_the_field_by_its_path(annotation: Any, value: object, fi
         (Period, {"first": 2, "last": 1}, "the end comes before the beginning"),
         (even, 3, "should be even"),
         (even, "a", "is not valid"),
+        (str, SOME_ID, "should be text, not a UUID"),
         (Annotated[str, MaxLengthValidator(3)], "abcd", "Ensure this value has at most 3 characters (it has 4)."),
     ],
     ids=short,
@@ -473,12 +480,34 @@ def test_the_answer_carries_the_code_the_message_and_the_fields() -> None:
     json.dumps(caught.value.answer)
 
 
+@pytest.mark.parametrize(
+    ("use_tz", "text", "expected"),
+    [
+        (True, "2030-07-01T12:00:00", datetime.datetime(2030, 7, 1, 10, tzinfo=UTC)),
+        (True, "2030-07-01T12:00:00+05:00", datetime.datetime(2030, 7, 1, 7, tzinfo=UTC)),
+        (False, "2030-07-01T12:00:00", datetime.datetime(2030, 7, 1, 12)),  # noqa: DTZ001
+        (False, "2030-07-01T12:00:00Z", datetime.datetime(2030, 7, 1, 14)),  # noqa: DTZ001
+    ],
+)
+def test_a_moment_fits_the_projects_time_zone_as_in_djangos_forms(
+    use_tz: bool, text: str, expected: datetime.datetime
+) -> None:
+    with override_settings(USE_TZ=use_tz, TIME_ZONE="Europe/Berlin"):
+        assert convert(datetime.datetime, text) == expected
+        assert fields_of(datetime.datetime, "9999-12-31T23:59:59-23:00" if not use_tz else "x") == {"data"}
+
+
+def test_a_moment_that_the_clocks_skip_is_refused() -> None:
+    with override_settings(USE_TZ=True, TIME_ZONE="Europe/Berlin"):
+        assert fields_of(datetime.datetime, "2030-03-31T02:30:00") == {"data"}
+
+
 # Which arguments are looked at
 
 
 @pytest.mark.parametrize(
     "annotation",
-    [Any, object, T, Sized, Annotated[Any, "documentation"], int | Any, type, "no_such_name", "not python", "x" * 9],
+    [Any, object, T, Sized, Annotated[Any, "documentation"], int | Any, type, 5, "no_such_name", "not python", "x" * 9],
     ids=short,
 )
 def test_annotations_that_ask_for_nothing_cost_nothing(annotation: Any) -> None:
@@ -606,7 +635,9 @@ def test_text_inside_of_an_annotation_is_resolved_or_complained_about(
 
 def test_a_field_for_type_checkers_only_leaves_the_others_checked() -> None:
     assert convert(HalfKnown, {"count": 5, "name": "a"}) == HalfKnown(5, "a")  # type: ignore[arg-type]
-    assert fields_of(HalfKnown, {"count": 5, "name": 5}) == {"data.name"}
+    assert convert(HalfKnownDict, {"count": 5, "name": "a"}) == {"count": 5, "name": "a"}
+    for annotation in (HalfKnown, HalfKnownDict):
+        assert fields_of(annotation, {"count": 5, "name": 5}) == {"data.name"}
 
 
 def test_a_model_is_refused_at_registration() -> None:
