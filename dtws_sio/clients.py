@@ -12,6 +12,8 @@ import sys
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
+from math import ceil
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import socketio
@@ -23,7 +25,15 @@ from dtws_sio.client import Client
 from dtws_sio.csrf import check_csrf, without_token
 from dtws_sio.deadlines import Deadlines
 from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Origin
-from dtws_sio.exceptions import EventError, PermissionDeniedError, ProtocolError
+from dtws_sio.engine.answers import Refusal
+from dtws_sio.exceptions import (
+    EventError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    TooManyConnectionsError,
+)
+from dtws_sio.limits import Bucket, Caller, Refusals, too_often
 from dtws_sio.manager import Manager, connecting, outgoing
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet, read_event
 from dtws_sio.pool import Load
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dtws_sio.engine import Server, StockServer
+    from dtws_sio.limits import Connections, Lease, Rate, RateStore
     from dtws_sio.pool import Mailbox, Pool
     from dtws_sio.surroundings import Surroundings
 
@@ -63,11 +74,13 @@ MAILBOX_EVENTS: Final = 1000
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("clients", "environ", "incomplete", "load", "unsettled")
+    __slots__ = ("bucket", "clients", "environ", "incomplete", "leases", "load", "unsettled")
 
-    def __init__(self, environ: dict[str, Any], load: Load) -> None:
+    def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
         self.load = load
+        self.bucket = bucket
+        self.leases = {"": lease}
         self.unsettled: dict[str, Mailbox] = {}
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
@@ -89,6 +102,9 @@ class Clients:
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
         authenticators: What recognises clients, in namespaces that have none of their own.
+        connections: Bounds how many there are.
+        rates: Keeps the buckets of handlers that bound how often they are called.
+        event_rate: How many events one connection may send, or None.
         surroundings_of: Gives the language and time zone of a client's request, or None for the project's own.
         mailbox_bytes: Bytes that the events of one connection may hold, likewise.
         rights_sweep: Seconds between two looks at everybody's rights.
@@ -105,6 +121,9 @@ class Clients:
         open_namespaces: Collection[str],
         ack_errors: bool,
         authenticators: Sequence[identity.Authenticator],
+        connections: Connections,
+        rates: RateStore,
+        event_rate: Rate | None,
         surroundings_of: Callable[[identity.HandshakeRequest], Surroundings | None],
         rights_sweep: float,
         connect_timeout: float,
@@ -117,7 +136,11 @@ class Clients:
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
         self._authenticators = authenticators
+        self._connections = connections
+        self._rates = rates
+        self._event_rate = event_rate
         self._surroundings_of = surroundings_of
+        self.refusals = Refusals()
         self.revocation = Revocation(close=self._revoke, recheck=self._recheck, sweep_seconds=rights_sweep)
         self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
@@ -127,9 +150,24 @@ class Clients:
     # Engine.IO sessions; these three are called where nothing may wait
 
     def opened(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        """Note that a session begins."""
+        """
+        Note that a session begins.
+
+        Raises:
+            Refusal: If its address has too many, or comes too often.
+        """
+        try:
+            lease = self._connections.admit_address(environ)
+        except TooManyConnectionsError as error:
+            if self.refusals.add(error.code):
+                security.logger.warning("refused a connection: %s", error.reason)
+            raise Refusal(
+                "429 Too Many Requests", 4, error.message, [("Retry-After", str(max(1, ceil(error.wait))))]
+            ) from error
         pause, resume = partial(self._engine.pause, eio_sid), partial(self._engine.resume, eio_sid)
-        self._carriers[eio_sid] = _Carrier(_kept(environ), Load(MAILBOX_EVENTS, self._mailbox_bytes, pause, resume))
+        load = Load(MAILBOX_EVENTS, self._mailbox_bytes, pause, resume)
+        bucket = None if self._event_rate is None else Bucket(self._event_rate)
+        self._carriers[eio_sid] = _Carrier(_kept(environ), load, bucket, lease)
         self._idle.add(eio_sid)
 
     def closed(self, eio_sid: str, reason: str) -> None:
@@ -138,6 +176,8 @@ class Clients:
         if carrier is not None:
             for client in list(carrier.clients.values()):
                 self._leave(client, reason)
+            for lease in carrier.leases.values():
+                lease.release()
 
     def received(self, eio_sid: str, data: Any) -> None:
         """Take in one Engine.IO message: a packet, or one of its attachments."""
@@ -223,6 +263,9 @@ class Clients:
         if client is None or client.left is not None:
             raise ProtocolError(f"an event for the namespace {namespace!r}, which is not joined")
         event = str(payload[0])
+        if carrier.bucket is not None and (wait := carrier.bucket.take(monotonic())):
+            self._refuse_event(client, carrier, event, number, wait)
+            return
         found = self._table.find(event, namespace, (client.sid, *payload[1:]))
         if found is None:
             _later(dispatch.logger, logging.INFO, "nobody handles %s", client.origin(event))
@@ -239,6 +282,14 @@ class Clients:
             self._pool.submit(job)
         else:
             client.mailbox.put(job)
+
+    def _refuse_event(self, client: Client, carrier: _Carrier, event: str, number: int | None, wait: float) -> None:
+        assert self._event_rate is not None  # noqa: S101
+        error = too_often(self._event_rate, wait)
+        if self.refusals.add(error.code):
+            message = "dropped %s: more events than DTWS_SIO['MAX_EVENTS'] (%s) allows"
+            _later(security.logger, logging.WARNING, message, client.origin(event), self._event_rate)
+        self._ack(client, number, error.answer)
 
     def _on_ack(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
         client = carrier.clients.get(packet.namespace or "/")
@@ -283,7 +334,7 @@ class Clients:
         except ANSWERS as refused:
             error = _as_event_error(refused)
             self._tell_denial(client.origin("connect"), error)
-            return {"message": error.message, "data": {"code": error.code}}
+            return {"message": error.message, "data": {"code": error.code, **error.details}}
         except HandlerFailedError:
             return {"message": "Internal server error"}
         return {"message": "Connection rejected by server"} if answer is False else None
@@ -304,6 +355,7 @@ class Clients:
         request = client.request()
         authenticators = self._authenticators if terms.authenticators is None else terms.authenticators
         client.identity = request.identity = identity.recognise(request, auth, authenticators)
+        self._count_identity(client)
         permissions.check(self._table.guards_of_connect(client.namespace), request, (auth,))
         if client.identity is not None:
             client.topics = frozenset(identity.topics_of(request))
@@ -313,6 +365,19 @@ class Clients:
             return self._handle_life_event(client, event, auth)
         return client.surroundings.run(self._handle_life_event, client, event, auth)
 
+    def _count_identity(self, client: Client) -> None:
+        """Count a connection to its session and user. Raises TooManyConnectionsError if they have too many."""
+        carrier = self._carriers.get(client.eio_sid)
+        if carrier is None or client.identity is None:
+            return
+        for topic, admit in zip(
+            (client.identity.session_topic, client.identity.user_topic),
+            (self._connections.admit_session, self._connections.admit_user),
+            strict=True,
+        ):
+            if topic is not None and topic not in carrier.leases:
+                carrier.leases[topic] = admit(topic)
+
     def _handle_life_event(self, client: Client, event: str, detail: Any) -> Any:
         """Call the handler, if there is one; it gets the detail (auth, or the reason) if it has a place for it."""
         given = (client.sid, client.environ, detail) if event == "connect" else (client.sid, detail)
@@ -320,7 +385,12 @@ class Clients:
         if found is None:
             return None
         handler, arguments = found
-        return handler.function(*(arguments if handler.takes(len(arguments)) else arguments[:-1]))
+        if not handler.takes(len(arguments)):
+            arguments = arguments[:-1]
+        elif handler.converter is not None:
+            arguments = handler.converter(arguments)
+        self._check_limits(client, handler)
+        return handler.function(*arguments)
 
     def _accept(self, client: Client) -> None:
         if client.left in (None, self._engine.reason.SERVER_DISCONNECT):
@@ -423,14 +493,14 @@ class Clients:
                 dispatch.logger.info("dropped %s, which is gone", client.origin(event))
                 return
             function = handler.function
-            if handler.guards or self._table.terms(client.namespace).guards:
-                function = partial(self._guarded, client, handler)
+            if not handler.is_plain or self._table.terms(client.namespace).guards:
+                function = partial(self._checked, client, handler)
             origin = partial(client.origin, event)
             answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)
         except ANSWERS as raised:
             error = _as_event_error(raised)
             self._tell_denial(client.origin(event), error)
-            self._ack_error(client, number, error.code, error.message)
+            self._ack(client, number, error.answer)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
         else:
@@ -440,14 +510,26 @@ class Clients:
             client.load.done(size)
 
     def _tell_denial(self, origin: Origin, error: EventError) -> None:
+        """Count what was refused, and log it if it is a matter of rights or limits."""
         if isinstance(error, PermissionDeniedError):
+            self.refusals.add(error.code)
             self._denials.write(f"denied {origin}: {error.code}")
+        elif isinstance(error, (RateLimitedError, TooManyConnectionsError)) and self.refusals.add(error.code):
+            security.logger.warning("refused %s: %s", origin, getattr(error, "reason", error.message))
 
-    def _guarded(self, client: Client, handler: Handler, *arguments: Any) -> Any:
-        """Call a handler, if its guards and those of the namespace let the client pass."""
+    def _checked(self, client: Client, handler: Handler, *arguments: Any) -> Any:
+        """Call a handler, if it is not called too often, its guards let the client pass and the data is valid."""
+        self._check_limits(client, handler)
         guards = (*self._table.terms(client.namespace).guards, *handler.guards)
-        permissions.check(guards, client.request(), arguments[handler.leading :])
-        return handler.function(*arguments)
+        if guards:
+            permissions.check(guards, client.request(), arguments[handler.leading :])
+        return handler.function(*(arguments if handler.converter is None else handler.converter(arguments)))
+
+    def _check_limits(self, client: Client, handler: Handler) -> None:
+        if handler.limits:
+            caller = Caller(client.sid, self._connections.address_of(client.environ), partial(_user_key, client))
+            for limit in handler.limits:
+                limit.check(caller, *handler.place, self._rates)
 
     def _answer(self, client: Client, number: int, answer: Any, event: str) -> None:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
@@ -458,9 +540,11 @@ class Clients:
             self._ack_error(client, number, *FAILED)
 
     def _ack_error(self, client: Client, number: int | None, code: str, message: str) -> None:
+        self._ack(client, number, {"code": code, "message": message})
+
+    def _ack(self, client: Client, number: int | None, error: dict[str, Any]) -> None:
         if number is not None and self._ack_errors:
-            error = {"error": {"code": code, "message": message}}
-            client.send(outgoing(ACK, client.namespace, [error], number), False)
+            client.send(outgoing(ACK, client.namespace, [{"error": error}], number), False)
 
     def acknowledged(self, callback: Callable[..., Any], data: list[Any], sid: str) -> None:
         """
@@ -513,6 +597,12 @@ def _as_event_error(error: Exception) -> EventError:
     if isinstance(error, EventError):
         return error
     return PermissionDeniedError(str(error)) if str(error) else PermissionDeniedError()
+
+
+def _user_key(client: Client) -> str | None:
+    """Give the key of a client's user as it is now, or None for a stranger."""
+    user = client.request().user
+    return identity.user_key_of(user) if user.is_authenticated else None
 
 
 def _refusal(error_args: Any) -> dict[str, Any]:

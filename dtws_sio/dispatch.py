@@ -27,8 +27,10 @@ from dtws_sio.exceptions import (
     NotCallableError,
     SignatureError,
 )
+from dtws_sio.limits import RateLimit, rate_limits
 from dtws_sio.packet import RESERVED_EVENTS
 from dtws_sio.permissions import Guard, guards_of
+from dtws_sio.validation import Converter, make_converter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,8 +98,9 @@ class Handler:
     """
     A function and what was learnt about it at registration.
 
-    `fewest` and `most` bound the positional arguments that it takes; a `most` of None means any number. The first
-    `leading` of them are ours; what the event brought follows.
+    `place` is the event and the namespace that it was registered for. `fewest` and `most` bound the positional
+    arguments that it takes; a `most` of None means any number. The first `leading` of them are ours; what the event
+    brought follows: the guards look at it, the converter checks and converts it. `limits` bound how often it is called.
     """
 
     function: Callable[..., Any]
@@ -106,6 +109,14 @@ class Handler:
     concurrent: bool
     leading: int = 1
     guards: tuple[Guard, ...] = ()
+    limits: tuple[RateLimit, ...] = ()
+    converter: Converter | None = None
+    place: tuple[str, str] = ("", "")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing to ask before it is called."""
+        return not self.guards and not self.limits and self.converter is None
 
     def takes(self, count: int) -> bool:
         """Tell whether the function can be called with so many positional arguments."""
@@ -134,8 +145,16 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
         )
     fewest, most = _arity(function, event)
     own = leading + (2 if event == "connect" else 1)
-    is_concurrent = getattr(function, "__dtws_sio_concurrent__", False)
-    handler = Handler(function, fewest, most, is_concurrent, own, guards_of(function))
+    handler = Handler(
+        function,
+        fewest,
+        most,
+        concurrent=getattr(function, "__dtws_sio_concurrent__", False),
+        leading=own,
+        guards=guards_of(function),
+        limits=rate_limits(function),
+        converter=None if event == "disconnect" else make_converter(function, own),
+    )
     wanted = _SIGNATURES.get(event, _EVENT_SIGNATURE)
     counts = [leading + count for count in wanted.counts]
     if not (any(map(handler.takes, counts)) if event in _SIGNATURES else most is None or most >= counts[0]):
@@ -244,6 +263,7 @@ class HandlerTable:
         if event in RESERVED_EVENTS - LIFE_EVENTS:
             raise EventNameError(f"the event name {event!r} is reserved by Socket.IO and never arrives; choose another")
         handler = make_handler(function, event, (event == ANY) + (namespace == ANY))
+        handler = replace(handler, place=(event, namespace))
         events = self._handlers.setdefault(namespace, {})
         if event in events:
             raise DuplicateHandlerError(

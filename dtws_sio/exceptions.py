@@ -8,6 +8,12 @@ value that was refused and the remedy. Configuration errors live in `dtws_sio.co
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
 
 class DtwsSioError(Exception):
     """The base of all errors of this package."""
@@ -77,17 +83,45 @@ class EventError(DtwsSioError):
     """
     Raise it in a handler to answer an event with an error that the page may read.
 
-    The acknowledgement becomes `{"error": {"code": code, "message": message}}`; nothing is logged as a failure.
+    The acknowledgement becomes `{"error": {"code": code, "message": message, **details}}`; nothing is logged as a
+    failure.
 
     Args:
         message: What the page may show. Never put internals into it.
         code: A short name that code in the page can compare.
+        details: Further keys of the error; they cannot replace its code and message.
     """
 
-    def __init__(self, message: str, *, code: str = "error") -> None:
+    def __init__(self, message: str, *, code: str = "error", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.details = dict(details or {})
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """What stands below "error" in the acknowledgement."""
+        return {**self.details, "code": self.code, "message": self.message}
+
+
+class ValidationError(EventError):
+    """
+    What a client sent does not fit the annotations of its handler; the answer says so field by field.
+
+    Its code is "invalid", and its details are `{"fields": errors}`. A handler may raise it as well.
+
+    Args:
+        errors: What is wrong: the messages of each field, such as `{"order.items.0.name": ["is missing"]}`.
+    """
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        self.errors = {
+            name: [messages] if isinstance(messages, str) else list(messages) for name, messages in errors.items()
+        }
+        told = [f"{name}: {message}" for name, messages in self.errors.items() for message in messages]
+        more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+        message = f"{told[0]}{more}" if told else "invalid data"
+        super().__init__(message, code="invalid", details={"fields": self.errors})
 
 
 class PermissionDeniedError(EventError):

@@ -62,10 +62,14 @@ class Identity:
         return None if self.user_key is None else topics.model_topic(get_user_model(), self.user_key)
 
     @property
+    def session_topic(self) -> topics.Topic | None:
+        """The topic of its session."""
+        return None if self.session_key is None else topics.session_topic(self.session_key)
+
+    @property
     def topics(self) -> list[topics.Topic]:
         """The topics of its user and of its session."""
-        session = topics.session_topic(self.session_key) if self.session_key else None
-        return [each for each in (self.user_topic, session) if each is not None]
+        return [each for each in (self.user_topic, self.session_topic) if each is not None]
 
 
 class HandshakeRequest(WSGIRequest):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import socketio
 
 from dtws_sio import json, runtime, security, topics
+from dtws_sio.conf import without_password
 from dtws_sio.dispatch import give_back_connections
 from dtws_sio.engine import Outgoing
 from dtws_sio.exceptions import (
@@ -28,6 +29,7 @@ from dtws_sio.exceptions import (
     PermissionDeniedError,
     RoomNameError,
 )
+from dtws_sio.limits import check_emit
 from dtws_sio.packet import EVENT, encode
 from dtws_sio.rights import Change
 
@@ -53,7 +55,9 @@ _NOBODY: Final[frozenset[Any]] = frozenset()
 
 def for_server(settings: Settings) -> Manager:
     """Make the manager of a process that serves clients."""
-    return Manager() if settings.message_queue is None else RedisManager(**_queue_options(settings))
+    found = Manager() if settings.message_queue is None else RedisManager(**_queue_options(settings))
+    found.max_emit = settings.max_emit
+    return found
 
 
 def for_publisher(settings: Settings) -> Publisher:
@@ -68,14 +72,16 @@ def for_publisher(settings: Settings) -> Publisher:
             "this process serves no Socket.IO clients, so an emit would reach nobody; set DTWS_SIO['MESSAGE_QUEUE'] to "
             "a URL such as 'redis://localhost:6379/0', here and where the clients are served"
         )
-    return Publisher(write_only=True, json=json, **_queue_options(settings))
+    found = Publisher(write_only=True, json=json, **_queue_options(settings))
+    found.max_emit = settings.max_emit
+    return found
 
 
 def _queue_options(settings: Settings) -> dict[str, Any]:
     if find_spec("redis") is None:
         raise MissingDependencyError(
-            f"DTWS_SIO['MESSAGE_QUEUE'] is {settings.message_queue!r}, and the package redis is not installed: "
-            "pip install 'dtws_sio[redis]'"
+            f"DTWS_SIO['MESSAGE_QUEUE'] is {without_password(str(settings.message_queue))!r}, and the package redis is "
+            "not installed: pip install 'dtws_sio[redis]'"
         )
     return {"url": settings.message_queue, "channel": settings.message_channel}
 
@@ -87,6 +93,9 @@ def outgoing(kind: int, namespace: str, data: Any, id: int | None = None, key: A
 
 class Manager(socketio.Manager):  # type: ignore[misc]
     """The clients and rooms of one process."""
+
+    max_emit: int | None = None
+    """Bytes of the largest event that may be emitted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -224,6 +233,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         """
         payload = [event, *_arguments(data)]
         shared = outgoing(EVENT, namespace, payload, key=(namespace, event))
+        check_emit(shared.size, event, self.max_emit)
         volatile = volatile or _volatile.get()
         recipients = self._recipients(namespace, room if to is None else to)
         if skip_sid is not None:
@@ -276,6 +286,7 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
     """python-socketio's manager for Redis, which logs that it gave up where this one raises."""
 
     connected: bool
+    max_emit: int | None = None
 
     def emit(self, event: str, data: Any, *args: Any, volatile: bool = False, **kwargs: Any) -> None:
         """Emit to the clients of all processes. Upstream finds bytes in lists and dicts only: tuples become them."""
@@ -300,6 +311,8 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
         from redis.exceptions import RedisError
 
         text = json.dumps({**data, "volatile": True} if _volatile.get() else data)
+        if data["method"] == "emit" and self.server is None:  # where clients are served, they came first
+            check_emit(len(text), data["event"], self.max_emit)
         for attempt in (1, 2):
             try:
                 if not self.connected:
@@ -310,7 +323,7 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
                 self.connected = False
                 if attempt == 2:
                     raise EmitError(
-                        f"the message queue {_without_password(self.redis_url)} cannot be reached: {error}; start it, "
+                        f"the message queue {without_password(self.redis_url)} cannot be reached: {error}; start it, "
                         "or correct DTWS_SIO['MESSAGE_QUEUE']"
                     ) from error
 
@@ -384,8 +397,3 @@ def _without_tuples(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_tuples(each) for each in value]
     return {key: _without_tuples(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import socketio
 from django.db import transaction
 
-from dtws_sio import conf, dispatch, engine, manager, origins, permissions, runtime, topics
+from dtws_sio import conf, dispatch, engine, limits, manager, origins, permissions, runtime, topics
 from dtws_sio.clients import LEFT_NAMESPACE, Clients
 from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
+from dtws_sio.engine.answers import Refusal
 from dtws_sio.exceptions import (
     DuplicateNamespaceError,
     EmitError,
@@ -29,6 +30,7 @@ from dtws_sio.exceptions import (
     PermissionDeniedError,
 )
 from dtws_sio.identity import user_key_of
+from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
 from dtws_sio.rights import Change, Signals
@@ -238,6 +240,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 **settings.server,
             )
             self._pool = make_pool(settings.handler_pool)
+            self._rates = limits.store(settings)
             self.clients = Clients(
                 table=self.table,
                 engine=self.eio,
@@ -246,6 +249,9 @@ class Server(socketio.Server):  # type: ignore[misc]
                 open_namespaces=self.namespaces,
                 ack_errors=settings.ack_errors,
                 authenticators=_authenticators(settings),
+                connections=Connections(settings),
+                rates=self._rates,
+                event_rate=None if settings.max_events is None else Rate.parse(settings.max_events),
                 surroundings_of=partial(
                     surroundings,
                     choose_language=conf.load("LANGUAGE", settings.language),
@@ -278,6 +284,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self.eio.close(eio_sid, self.reason.SERVER_DISCONNECT)
         ended = self._pool.wait_until_idle(seconds)
         self.eio.shutdown()
+        self._rates.close()
         self.serving = False
         del self.eio, self.manager, self.clients, self.environ  # from now on `__getattr__` answers for them
         return ended
@@ -412,6 +419,11 @@ class Server(socketio.Server):  # type: ignore[misc]
 
         return self.eio.start_background_task(task)
 
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How often this process refused something since it began to serve, by the code of the error."""
+        return self.clients.refusals
+
     # Each client's own things
 
     def _client(self, sid: str, namespace: str | None) -> Client:
@@ -493,8 +505,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         elif not ignore_queue:
             self.manager.disconnect(sid, path)
 
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        self.clients.opened(eio_sid, environ)
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> bool:
+        """Begin a session of the stock engine, which knows one way to refuse."""
+        try:
+            self.clients.opened(eio_sid, environ)
+        except Refusal:
+            return False
+        return True
 
     def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         self.clients.received(eio_sid, data)

@@ -60,3 +60,26 @@ def test_a_csrf_error_has_a_code_of_its_own() -> None:
     error = exceptions.CsrfError("CSRF cookie not set.")
     assert isinstance(error, exceptions.EventError)
     assert (error.message, error.code) == ("CSRF cookie not set.", "csrf_failed")
+
+
+def test_details_of_an_event_error_stand_beside_its_code_and_message_and_never_replace_them() -> None:
+    error = exceptions.EventError("the room is full", code="full", details={"seats": 4, "code": "other"})
+    assert error.answer == {"seats": 4, "code": "full", "message": "the room is full"}
+    assert exceptions.EventError("no").answer == {"code": "error", "message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("errors", "message"),
+    [
+        ({"name": ["is missing"]}, "name: is missing"),
+        ({"name": "is taken"}, "name: is taken"),
+        ({"name": ["is missing"], "age": ["is odd", "is low"]}, "name: is missing (and 2 more)"),
+        ({}, "invalid data"),
+    ],
+)
+def test_a_validation_error_says_the_first_thing_and_lists_them_all(errors: dict[str, list[str]], message: str) -> None:
+    error = exceptions.ValidationError(errors)
+    assert isinstance(error, exceptions.EventError)
+    assert (error.code, error.message) == ("invalid", message)
+    assert error.details["fields"] == error.errors
+    assert all(isinstance(messages, list) for messages in error.errors.values())

@@ -40,12 +40,13 @@ class Refusal(Exception):  # noqa: N818  it is an answer
         status: The HTTP status.
         code: The reference server's number for the reason.
         message: Its words.
+        headers: Further ones of the response.
     """
 
-    def __init__(self, status: str, code: int, message: str) -> None:
+    def __init__(self, status: str, code: int, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(message)
         body = json.dumps({"code": code, "message": message}).encode()
-        self.answer = Answer(status, body, (("Content-Type", "application/json"),))
+        self.answer = Answer(status, body, (("Content-Type", "application/json"), *headers))
 
 
 def cors_headers(environ: dict[str, Any], *, credentials: bool) -> list[tuple[str, str]]:

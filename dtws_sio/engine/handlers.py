@@ -15,7 +15,7 @@ class Receiver(Protocol):
     """Who is told of sessions. `received` and `closed` are called in the hub, where nothing may wait."""
 
     def opened(self, sid: str, environ: dict[str, Any]) -> object:
-        """A session begins; False refuses it. Called in the greenlet of its request, which may wait."""
+        """A session begins; False, or a `Refusal`, refuses it. Called in the request's greenlet, which may wait."""
 
     def received(self, sid: str, data: str | bytes) -> None:
         """A message came."""

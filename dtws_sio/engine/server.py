@@ -266,10 +266,13 @@ class Server(engineio.Server):  # type: ignore[misc]
         session = Session(self, self.generate_id())
         self.sockets[session.sid] = session
         session.outbox.append(Outgoing(f'0{{"sid":"{session.sid}","upgrades":[{upgrades}],{self._terms}}}'))
-        if self.receiver.opened(session.sid, environ) is False or session.closed:
+        try:
+            if self.receiver.opened(session.sid, environ) is False or session.closed:
+                raise Refusal("401 Unauthorized", 4, "Forbidden")
+        except Refusal:
             self.sockets.pop(session.sid, None)
             session.closed = True
-            raise Refusal("401 Unauthorized", 4, "Forbidden")
+            raise
         self._pings.add(session.sid)
         return session
 
