@@ -248,6 +248,12 @@ def _unusable_option(name: object) -> Problem:
     return Problem(4, f'DTWS_SIO["SERVER"] holds {name!r}, which the server does not take from there.', hint)
 
 
+def without_password(url: str) -> str:
+    """Give the URL of a message queue as messages may show it; its options may hold a password too."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+
+
 _NOTHING: Final[dict[str, Any]] = {}
 
 _read: tuple[object, Settings] | None = None

@@ -57,6 +57,10 @@ class EmitError(DtwsSioError):
     """An emit could not be handed over, to the message queue or to the encoder."""
 
 
+class PresenceError(DtwsSioError):
+    """Who is present cannot be told, because the store that all processes share cannot be reached."""
+
+
 class ProtocolError(DtwsSioError, ValueError):
     """A client sent something that Socket.IO does not allow; its connection is closed."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import socketio
 
 from dtws_sio import json
+from dtws_sio.conf import without_password
 from dtws_sio.engine import Outgoing
 from dtws_sio.exceptions import EmitError, MissingDependencyError, NotServingError
 from dtws_sio.packet import EVENT, encode
@@ -288,7 +289,7 @@ class _LoudRedisManager(socketio.RedisManager):  # type: ignore[misc]
                 self.connected = False
                 if attempt == 2:
                     raise EmitError(
-                        f"the message queue {_without_password(self.redis_url)} cannot be reached: {error}; start it, "
+                        f"the message queue {without_password(self.redis_url)} cannot be reached: {error}; start it, "
                         "or correct DTWS_SIO['MESSAGE_QUEUE']"
                     ) from error
 
@@ -331,8 +332,3 @@ def _without_tuples(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_without_tuples(each) for each in value]
     return {key: _without_tuples(each) for key, each in value.items()} if isinstance(value, dict) else value
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
