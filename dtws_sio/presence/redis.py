@@ -147,7 +147,9 @@ class RedisRolls:
             self._is_behind = True
             if self._epoch in (b"", epoch):  # our seats were cleared, and rooms were told that we left
                 self._noted.clear()
-                self._unsettled.update(dict.fromkeys(list(self._wanted)))
+                for seat in list(self._wanted):  # in the order in which they were taken, after those that are free
+                    self._unsettled.pop(seat, None)
+                    self._unsettled[seat] = None
             else:
                 self._restore(newcomer)
             self._process, self._epoch = newcomer, epoch
