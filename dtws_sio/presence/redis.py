@@ -84,8 +84,6 @@ class RedisRolls:
 
     def enter(self, seat: Seat, member: Member) -> list[Change]:
         """Note that a seat is taken."""
-        if self._wanted.get(seat) == member:
-            return []
         self._wanted[seat] = member
         return self._settle(seat)
 
