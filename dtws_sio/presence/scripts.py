@@ -40,11 +40,11 @@ local function keys(sid, namespace, room)
   return prefix .. 'sids:' .. roll, prefix .. 'members:' .. roll, sid .. '\\n' .. roll
 end
 
--- Free a seat, unless it belongs to another process by now; give the member's record if it has no other seat.
-local function free(sid, namespace, room, process)
+-- Free a seat; give the change if it was its member's last.
+local function free(sid, namespace, room)
   local sids, members, seat = keys(sid, namespace, room)
   local owner, who = string.match(redis.call('HGET', sids, sid) or '', '^(%S+) (.*)$')
-  if not owner or (process and owner ~= process) then return nil end
+  if not owner then return nil end
   redis.call('HDEL', sids, sid)
   redis.call('SREM', prefix .. 'process:' .. owner, seat)
   local arrival, seats, info = string.match(redis.call('HGET', members, who), '^(%d+) (%d+) (.*)$')
@@ -129,7 +129,7 @@ for _, process in ipairs(redis.call('SMEMBERS', dead)) do
   local seats = redis.call('SPOP', prefix .. 'process:' .. process, room_left)
   for _, seat in ipairs(seats) do
     local sid, namespace, room = string.match(seat, '^([^\\n]*)\\n([^\\n]*)\\n([^\\n]*)$')
-    table.insert(changes, free(sid, namespace, room, process))
+    table.insert(changes, free(sid, namespace, room))
   end
   room_left = room_left - #seats
   if room_left == 0 then break end

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from dtws_sio.presence import JOINED, LEFT, Change, Member, Seat
+from dtws_sio.presence import JOINED, LEFT, Change, Member, Seat, scripts
 from dtws_sio.presence.redis import BATCH, RedisRolls
 from tests.live.servers import Server, eventually, free_port, serve
 from tests.live.services import PASSWORD, program, redis_server
@@ -119,6 +119,14 @@ def test_projects_that_share_a_redis_do_not_meet(url: str, client: redis.Redis) 
     assert len(forum.enter(seat("2"), ANN)) == 1
 
 
+def test_a_process_that_has_ended_takes_no_more(cluster: Cluster) -> None:
+    rolls = cluster.process()
+    rolls.enter(seat("1"), ANN)
+    assert told(rolls.end()) == [(LEFT, seat("1"), ANN.key)]
+    assert rolls.leave(seat("1")) == rolls.enter(seat("2"), BOB) == rolls.catch_up() == []
+    assert cluster.keys() == []
+
+
 # ---- processes that die, or seem to
 
 
@@ -144,18 +152,34 @@ def test_whoever_comes_back_in_time_has_never_left(cluster: Cluster) -> None:
     assert told(other.leave(seat("2"))) == [(LEFT, seat("2"), ANN.key)]
 
 
+def crowd(rolls: RedisRolls, count: int) -> set[str]:
+    """Have many take seats, and give their names."""
+    for number in range(count):
+        rolls._wanted[seat(f"{number}")] = Member(f"{number}")
+    rolls._unsettled.update(dict.fromkeys(rolls._wanted))
+    names = {change.member.key for change in rolls.catch_up()}
+    assert len(names) == count
+    return names
+
+
 def test_a_dead_process_that_held_very_many_is_cleared_wholly(cluster: Cluster) -> None:
     dead, other = cluster.process(), cluster.process()
-    expected = set()
-    for number in range(2 * BATCH + 1):
-        dead._wanted[seat(f"{number}")] = Member(f"{number}")
-        expected.add(f"{number}")
-    dead._unsettled.update(dict.fromkeys(dead._wanted))
-    assert {change.member.key for change in dead.catch_up()} == expected
+    names = crowd(dead, 2 * BATCH + 1)
     cluster.lapse(dead)
-    assert {change.member.key for change in other.catch_up()} == expected
+    assert {change.member.key for change in other.catch_up()} == names
     other.end()
     assert cluster.keys() == []
+
+
+def test_a_process_that_comes_back_while_it_is_cleared_keeps_what_it_has(cluster: Cluster) -> None:
+    paused, other = cluster.process(), cluster.process()
+    names = crowd(paused, BATCH + 10)
+    cluster.lapse(paused)
+    _, left = other._run(scripts.CLEAR, BATCH)
+    assert left == 1, "the first of two steps"
+    assert len([change for change in paused.catch_up() if change.event == JOINED]) == BATCH
+    assert other.catch_up() == paused.catch_up() == []
+    assert {member.key for member in other.members(*HALL)} == names
 
 
 def test_a_process_that_was_taken_for_dead_comes_back_and_tells(cluster: Cluster) -> None:
