@@ -63,9 +63,9 @@ class RedisRolls:
         self.interval: float | None = lease_seconds / RENEWALS
         self._lease = round(lease_seconds * 1000)
         self._name = without_password(url)
-        client = _client(url, channel)
+        self._client = _client(url, channel)
         self._prefix = f"{channel}:presence:"
-        self._scripts = {text: client.register_script(text) for text in scripts.ALL}
+        self._scripts = {text: self._client.register_script(text) for text in scripts.ALL}
         self._failures = _failures()
         self._process = ""
         self._epoch = b""
@@ -187,6 +187,7 @@ class RedisRolls:
                 self._clear(changes, self._process)
             except self._failures as error:
                 logger.info("presence ends without a word: %s", self._complaint(error))
+            self._client.close()
         return changes
 
     def _clear(self, changes: list[Change], *ending: str) -> None:

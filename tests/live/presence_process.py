@@ -1,11 +1,12 @@
 """
-A process whose clients are present: `presence_process.py URL LEASE-SECONDS NAME...`, on eventlet.
+A process whose clients are present: `presence_process.py URL CHANNEL LEASE-SECONDS NAME...`, on eventlet.
 
 Everybody whom it names enters the room; it prints a line of JSON for each event that the room is told.
 """
 
 from __future__ import annotations
 
+import secrets
 import sys
 
 from dtws_sio import runtime
@@ -24,15 +25,14 @@ def tell(event: str, data: Any, *, namespace: str, room: str | None, skip_sid: s
     print(json.dumps([event, data["who"]["name"]]), flush=True)  # noqa: T201
 
 
-def main(url: str, lease_seconds: str, *names: str) -> None:
+def main(url: str, channel: str, lease_seconds: str, *names: str) -> None:
     """Have everybody enter, some at the same time, and stay."""
     presence = Presence(
-        RedisRolls(url, channel="live", lease_seconds=float(lease_seconds)), tell, lambda namespace, room: True
+        RedisRolls(url, channel=channel, lease_seconds=float(lease_seconds)), tell, lambda namespace, room: True
     )
     presence.start()
     for name in names:
-        sid = f"{name}-{lease_seconds}-{id(presence)}"
-        runtime.spawn(presence.entered, "/", "hall", sid, Member(name, {"name": name}))
+        runtime.spawn(presence.entered, "/", "hall", secrets.token_hex(8), Member(name, {"name": name}))
     while True:
         runtime.sleep(1)
 

@@ -6,13 +6,13 @@ import logging
 import secrets
 import signal
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import redis
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.live
 ANN = Member("user:1", {"name": "ann"})
 BOB = Member("user:2", {"name": "bob"})
 HALL = ("/", "hall")
-LEASE: Final = 1.0
+LEASE: Final = 2.0
 """Seconds of the lease where time has to pass."""
 
 
@@ -59,10 +59,12 @@ class Cluster:
         self.channel = secrets.token_hex(4)
         self._url = url
         self._client = client
+        self._processes: list[RedisRolls] = []
 
-    def process(self, lease_seconds: float = 60) -> RedisRolls:
+    def process(self) -> RedisRolls:
         """Add a process that has a lease."""
-        rolls = RedisRolls(self._url, channel=self.channel, lease_seconds=lease_seconds)
+        rolls = RedisRolls(self._url, channel=self.channel, lease_seconds=60)
+        self._processes.append(rolls)
         assert rolls.catch_up() == []
         return rolls
 
@@ -78,10 +80,23 @@ class Cluster:
         """Lose everything, as a Redis does that is started again."""
         self._client.delete(*self.keys())
 
+    def close(self) -> None:
+        """End every process, the dead too."""
+        for rolls in self._processes:
+            rolls.end()
+
 
 @pytest.fixture
-def cluster(url: str, client: redis.Redis) -> Cluster:
-    return Cluster(url, client)
+def make_cluster(url: str, client: redis.Redis) -> Iterator[Callable[[], Cluster]]:
+    """Make clusters that do not meet."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(Cluster(url, client)))
+
+
+@pytest.fixture
+def cluster(make_cluster: Callable[[], Cluster]) -> Cluster:
+    """One of them."""
+    return make_cluster()
 
 
 def told(changes: list[Change]) -> list[tuple[str, Seat, str]]:
@@ -91,10 +106,12 @@ def told(changes: list[Change]) -> list[tuple[str, Seat, str]]:
 # ---- processes that live
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(taken=st.lists(steps, max_size=30))
-def test_any_coming_and_going_gives_who_should_be_present(url: str, client: redis.Redis, taken: list[Step]) -> None:
-    cluster, model = Cluster(url, client), Model()
+def test_any_coming_and_going_gives_who_should_be_present(
+    make_cluster: Callable[[], Cluster], taken: list[Step]
+) -> None:
+    cluster, model = make_cluster(), Model()
     processes = [cluster.process() for _ in range(PROCESSES)]
     for step in taken:
         rolls = processes[step.process]
@@ -112,8 +129,8 @@ def test_any_coming_and_going_gives_who_should_be_present(url: str, client: redi
     assert cluster.keys() == []
 
 
-def test_projects_that_share_a_redis_do_not_meet(url: str, client: redis.Redis) -> None:
-    shop, forum = Cluster(url, client).process(), Cluster(url, client).process()
+def test_projects_that_share_a_redis_do_not_meet(make_cluster: Callable[[], Cluster]) -> None:
+    shop, forum = make_cluster().process(), make_cluster().process()
     shop.enter(seat("1"), ANN)
     assert forum.members(*HALL) == []
     assert len(forum.enter(seat("2"), ANN)) == 1
@@ -217,13 +234,12 @@ def test_processes_that_slept_together_do_not_take_each_other_for_dead(cluster: 
 class Accidents(RuleBasedStateMachine):
     """Clients come and go while processes die and are taken for dead: what is told alternates, and comes true."""
 
-    url: str
-    client: redis.Redis
+    make_cluster: Callable[[], Cluster]
     process = st.integers(0, PROCESSES - 1)
 
     @initialize()
     def begin(self) -> None:
-        self.cluster = Cluster(self.url, self.client)
+        self.cluster = self.make_cluster()
         self.processes = [self.cluster.process() for _ in range(PROCESSES)]
         self.seats: list[dict[Seat, Member]] = [{} for _ in range(PROCESSES)]
         self.lapsed: set[int] = set()
@@ -290,13 +306,16 @@ class Accidents(RuleBasedStateMachine):
             self.hear(rolls.end())
         assert self.present == set()
         assert self.cluster.keys() == []
+        self.cluster.close()
 
 
-def test_what_is_told_alternates_and_comes_true_whatever_happens_to_processes(url: str, client: redis.Redis) -> None:
+def test_what_is_told_alternates_and_comes_true_whatever_happens_to_processes(
+    make_cluster: Callable[[], Cluster],
+) -> None:
     class Here(Accidents):
         pass
 
-    Here.url, Here.client = url, client
+    Here.make_cluster = staticmethod(make_cluster)
     run_state_machine_as_test(Here, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))
 
 
@@ -369,22 +388,22 @@ def test_two_that_are_at_one_seat_leave_it_as_it_should_be(cluster: Cluster, mon
 
 
 @pytest.fixture
-def start(url: str) -> Iterator[Callable[..., Server]]:
+def start(url: str, cluster: Cluster) -> Iterator[Callable[..., Server]]:
     """Start processes with people in the room."""
     with ExitStack() as stack:
 
         def run(*names: str) -> Server:
             script = Path(__file__).with_name("presence_process.py")
-            return stack.enter_context(serve([sys.executable, script, url, str(LEASE), *names]))
+            return stack.enter_context(serve([sys.executable, script, url, cluster.channel, str(LEASE), *names]))
 
         yield run
 
 
 def test_a_killed_process_is_noticed_within_its_lease_and_told_once(
-    start: Callable[..., Server], url: str, client: redis.Redis
+    start: Callable[..., Server], cluster: Cluster
 ) -> None:
     processes = {name: start(name, "everybody") for name in ("ann", "bob", "eve", "joe")}
-    reader = RedisRolls(url, channel="live")
+    reader = cluster.process()
 
     def present() -> set[str]:
         return {member.key for member in reader.members(*HALL)}
