@@ -207,3 +207,18 @@ def test_the_values_in_force_cannot_be_changed() -> None:
 
 def test_the_endpoint_has_slashes_around_it() -> None:
     assert conf.Settings(path="live/socket.io").url_path == "/live/socket.io/"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://ann:secret@localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:se@cret@localhost/0", "redis://localhost/0"),
+        ("rediss://localhost/0?password=secret", "rediss://localhost/0"),
+        ("redis+sentinel://:secret@a:1,b:2/0/main", "redis+sentinel://a:1,b:2/0/main"),
+        ("unix:///run/redis.sock?db=1&password=secret", "unix:///run/redis.sock"),
+    ],
+)
+def test_a_message_queue_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert conf.without_password(url) == shown
