@@ -43,6 +43,7 @@ from dtws_sio.security import SparingLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from dtws_sio.attendance import Attendance
     from dtws_sio.engine import Server, StockServer
     from dtws_sio.limits import Connections, Lease, Rate, RateStore
     from dtws_sio.pool import Mailbox, Pool
@@ -98,6 +99,7 @@ class Clients:
         table: The handlers.
         engine: The Engine.IO server that carries the packets.
         manager: Who is in which room.
+        attendance: Who is present, for all processes.
         pool: Runs the handlers.
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
@@ -117,6 +119,7 @@ class Clients:
         table: HandlerTable,
         engine: Server | StockServer,
         manager: Manager,
+        attendance: Attendance,
         pool: Pool,
         open_namespaces: Collection[str],
         ack_errors: bool,
@@ -132,6 +135,7 @@ class Clients:
         self._table = table
         self._engine = engine
         self._manager = manager
+        self._attendance = attendance
         self._pool = pool
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
@@ -401,6 +405,7 @@ class Clients:
         if client.left is None:
             self._manager.accept(client)
             self.revocation.enrol(client)
+            self._on_rolls(self._attendance.joined, client)
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
@@ -437,6 +442,7 @@ class Clients:
         try:
             with suppress(HandlerFailedError, *REFUSALS):  # logged already; nobody is left to be told
                 self._call(client, "disconnect", client.left)
+            self._on_rolls(self._attendance.gone, client)
         finally:
             self._forget(client)
 
@@ -446,6 +452,11 @@ class Clients:
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
+
+    def _on_rolls(self, change: Callable[[Client], None], client: Client) -> None:
+        """Enter a client on the rolls or strike it off; what its description raises is logged."""
+        with suppress(HandlerFailedError, *ANSWERS):
+            dispatch.run(change, (client,), partial(client.origin, "presence"), ANSWERS, client.surroundings)
 
     # Rights that end
 
@@ -474,6 +485,7 @@ class Clients:
             if not rule(request, room):
                 security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
                 self._manager.leave_room(client.sid, client.namespace, room)
+                self._attendance.left(client, room)
 
     # Handling and answering
 

@@ -219,11 +219,13 @@ class Terms:
         guards: Asked when a client connects, at each event, and when its rights change.
         authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
         may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
+        describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
     """
 
     guards: tuple[Guard, ...] = ()
     authenticators: tuple[identity.Authenticator, ...] | None = None
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
+    describe: Callable[[str], dict[str, Any]] | None = None
 
 
 NO_TERMS: Final = Terms()

@@ -355,6 +355,7 @@ class RedisManager(_LoudRedisManager, Manager):
         try:
             self.server.check_room_rule(sid, namespace, room)
             super()._handle_enter_room(message)
+            self.server.note_room(sid, namespace, room)
         except PermissionDeniedError as error:
             security.logger.warning("denied the room %r to %s of %s: %s", room, sid, namespace, error.code)
         except Exception:
@@ -368,6 +369,22 @@ class RedisManager(_LoudRedisManager, Manager):
             super()._handle_emit(message)
         finally:
             _volatile.reset(token)
+
+    def _handle_leave_room(self, message: dict[str, Any]) -> None:
+        super()._handle_leave_room(message)
+        runtime.spawn(self._note_left, [message["sid"]], message)
+
+    def _handle_close_room(self, message: dict[str, Any]) -> None:
+        if message.get("host_id") == self.host_id:  # `Server.close_room` sees to the rolls itself
+            super()._handle_close_room(message)
+            return
+        sids = self.server.members(message["namespace"], message["room"])
+        super()._handle_close_room(message)
+        runtime.spawn(self._note_left, sids, message)
+
+    def _note_left(self, sids: list[str], message: dict[str, Any]) -> None:
+        for sid in sids:
+            self.server.note_room(sid, message["namespace"], topics.named(message["room"]), has_left=True)
 
 
 class Publisher(_LoudRedisManager):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, Final
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.utils.functional import LazyObject
 
@@ -67,6 +68,11 @@ def topic(thing: Model) -> Topic:
 def model_topic(model: type[Model], key: object) -> Topic:
     """Name the topic of the instance of a model that has a primary key."""
     return Topic(f"{PREFIX}{model._meta.label_lower}:{key}")
+
+
+def is_user_topic(name: str) -> bool:
+    """Tell whether a room is the topic of a user."""
+    return name.startswith(model_topic(get_user_model(), ""))
 
 
 def session_topic(session_key: str) -> Topic:
