@@ -68,6 +68,9 @@ FAILED: Final = ("handler_failed", "Internal server error")
 
 _NO_BODY: Final = BytesIO()
 
+_NO_LEASES: Final[dict[str, Lease]] = {}
+"""Shared by all strangers, who are most."""
+
 MAILBOX_EVENTS: Final = 1000
 """Events of one connection that may wait or run; with more, it is not read until all of them are done."""
 
@@ -75,13 +78,14 @@ MAILBOX_EVENTS: Final = 1000
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("bucket", "clients", "environ", "incomplete", "leases", "load", "unsettled")
+    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "unsettled")
 
     def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
         self.load = load
         self.bucket = bucket
-        self.leases = {"": lease}
+        self.lease = lease
+        self.leases: dict[str, Lease] = _NO_LEASES
         self.unsettled: dict[str, Mailbox] = {}
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
@@ -180,7 +184,7 @@ class Clients:
         if carrier is not None:
             for client in list(carrier.clients.values()):
                 self._leave(client, reason)
-            for lease in carrier.leases.values():
+            for lease in (carrier.lease, *carrier.leases.values()):
                 lease.release()
 
     def received(self, eio_sid: str, data: Any) -> None:
@@ -380,7 +384,7 @@ class Clients:
             strict=True,
         ):
             if topic is not None and topic not in carrier.leases:
-                carrier.leases[topic] = admit(topic)
+                carrier.leases = {**carrier.leases, topic: admit(topic)}
 
     def _handle_life_event(self, client: Client, event: str, detail: Any) -> Any:
         """Call the handler, if there is one; it gets the detail (auth, or the reason) if it has a place for it."""
@@ -505,7 +509,7 @@ class Clients:
                 dispatch.logger.info("dropped %s, which is gone", client.origin(event))
                 return
             function = handler.function
-            if not handler.is_plain or self._table.terms(client.namespace).guards:
+            if not handler.is_plain or client.namespace in self._table.guarded:
                 function = partial(self._checked, client, handler)
             origin = partial(client.origin, event)
             answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)

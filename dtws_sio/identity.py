@@ -126,7 +126,7 @@ class HandshakeRequest(WSGIRequest):
             session.save()
 
 
-_requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")
+requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")
 """The requests that were asked for in this context, by sid."""
 
 _is_event: ContextVar[bool] = ContextVar("dtws_sio_is_event", default=False)
@@ -143,10 +143,10 @@ def request_of(sid: str, environ: dict[str, Any], identity: Identity | None) -> 
     """Give a client's request: within an event the same one each time, a fresh one in each event and elsewhere."""
     if not _is_event.get():
         return HandshakeRequest(environ, identity)
-    known = _requests.get(None)
+    known = requests.get(None)
     if known is None:
         known = {}
-        _requests.set(known)
+        requests.set(known)
     if sid not in known:
         known[sid] = HandshakeRequest(environ, identity)
     return known[sid]
@@ -154,7 +154,7 @@ def request_of(sid: str, environ: dict[str, Any], identity: Identity | None) -> 
 
 def finish_requests(context: Context) -> None:
     """Save what was changed in sessions during the event that ran in this context."""
-    for request in context.get(_requests, _NONE).values():
+    for request in context.get(requests, _NONE).values():
         request.finish()
 
 
