@@ -165,6 +165,11 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
     return handler
 
 
+def methods_of(namespace: object) -> list[tuple[str, Callable[..., Any]]]:
+    """Give the handlers of a class-based namespace: its methods `on_<event>`, by event."""
+    return [(name[3:], getattr(namespace, name)) for name in dir(type(namespace)) if name.startswith("on_")]
+
+
 @dataclass(frozen=True, slots=True)
 class _Signature:
     counts: tuple[int, ...]
@@ -220,12 +225,14 @@ class Terms:
         authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
         may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
         describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
+        after_connect: Called with the sid of a client that was let in, before its first event.
     """
 
     guards: tuple[Guard, ...] = ()
     authenticators: tuple[identity.Authenticator, ...] | None = None
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
     describe: Callable[[str], dict[str, Any]] | None = None
+    after_connect: Callable[[str], None] | None = None
 
 
 NO_TERMS: Final = Terms()
