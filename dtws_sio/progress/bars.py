@@ -385,7 +385,7 @@ class Bar:
         count = None if self._has_range else _length(things) if total is None else total
         ends = self._enter(count)
         try:
-            if count is not None and not ends:
+            if count and not ends:
                 self._change(lambda state: _with_more(state, count), is_new=True)
             if isinstance(label, (str, Promise)):
                 self.tick(str(label), steps=0)
