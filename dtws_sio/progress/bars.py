@@ -609,7 +609,7 @@ class Bar:
         with self._wire:
             self._fold()
             state = self._state.resized(**bounds)
-            if self.is_driven or self.key.name is None:
+            if self.is_driven or self.key.name is None or self._version:
                 self._change_range(state)
             else:
                 self._state = self._initial = self._shown = state  # nobody sees it yet
