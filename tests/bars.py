@@ -82,6 +82,8 @@ class Mirror:
 
     def take(self, event: str, data: dict[str, Any]) -> None:
         """Do as an event tells."""
+        if event != "init" and not self.shown:
+            return  # it came just now, and is shown the bar next
         if event == "init":
             self.shown = {**data, "status": "open", "message": ""}
         elif event == "update":

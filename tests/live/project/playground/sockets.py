@@ -12,6 +12,7 @@ from django.db import connection
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from dtws_sio import NO_ACK, EventError, Namespace, concurrent, sio
+from playground import bars  # noqa: F401  it registers a namespace
 
 lives: defaultdict[str, list[str]] = defaultdict(list)
 
