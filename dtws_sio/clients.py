@@ -412,7 +412,7 @@ class Clients:
             self._quietly(self._attendance.joined, client)
             after_connect = self._table.terms(client.namespace).after_connect
             if after_connect is not None:
-                self._quietly(lambda client: after_connect(client.sid), client)
+                self._quietly(lambda client: after_connect(client.sid), client, "connect")
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
@@ -460,10 +460,10 @@ class Clients:
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
 
-    def _quietly(self, function: Callable[[Client], None], client: Client) -> None:
+    def _quietly(self, function: Callable[[Client], None], client: Client, event: str = "presence") -> None:
         """Do what follows from a client's coming or going, such as entering it on the rolls; log what is raised."""
         with suppress(HandlerFailedError, *ANSWERS):
-            dispatch.run(function, (client,), partial(client.origin, "presence"), ANSWERS, client.surroundings)
+            dispatch.run(function, (client,), partial(client.origin, event), ANSWERS, client.surroundings)
 
     # Rights that end
 

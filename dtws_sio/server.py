@@ -89,14 +89,22 @@ class Server(socketio.Server):  # type: ignore[misc]
         self.table = HandlerTable()
         self._namespaces: dict[str, socketio.Namespace] = {}
         self._start_lock = threading.Lock()
+        self._published: tuple[conf.Settings, manager.Publisher] | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Stand in, before `start`, for what only a serving process has."""
         if name == "manager":
-            return manager.for_publisher(conf.settings())
+            return self._publisher()
         if name in {*_OF_SERVING, "async_mode", "async_handlers"}:
             raise NotServingError(f"sio.{name} exists only where clients are served. {_SERVE}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _publisher(self) -> manager.Publisher:
+        """Give what publishes for a process that serves nobody; its connections are used again."""
+        settings = conf.settings()
+        if self._published is None or self._published[0] is not settings:
+            self._published = settings, manager.for_publisher(settings)
+        return self._published[1]
 
     # Registration
 

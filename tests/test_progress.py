@@ -1,4 +1,6 @@
-"""Namespaces with progress bars, and the pages that watch them; rows P-01 to P-13, D-70 to D-75, W-D14 and W-D15."""
+"""Namespaces with progress bars, and the pages that watch them; rows P-01 to P-13, D-70 to D-75, D-84, W-D14
+and W-D15.
+"""
 
 from __future__ import annotations
 

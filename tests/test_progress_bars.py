@@ -707,3 +707,21 @@ def test_whatever_happens_all_pages_show_the_same_and_an_end_comes_once(
     while inside:
         inside -= 1
         bar.__exit__(None, None, None)
+
+
+def test_who_lost_its_bar_to_another_process_is_silent_and_stops(
+    board: Board, recorder: Recorder, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was thought dead: the pages see what the other one does."""
+    with make(board, max=100) as bar:
+        bar.tick()
+        recorder.events()
+        monkeypatch.setattr(board, "keep", lambda key, driver: "lost")
+        monkeypatch.setattr(board, "save", lambda record, is_kept: "lost")
+        clock.now += 1
+        bar.beat()
+        bar.tick("unseen")
+        assert bar.cancelled
+        with pytest.raises(Cancelled):
+            bar.check()
+    assert recorder.events() == []

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from dtws_sio.progress.board import Board
     from dtws_sio.progress.records import Key
+    from dtws_sio.progress.redis_store import Answer
     from dtws_sio.progress.state import Event
 
 logger = logging.getLogger("dtws_sio.progress")
@@ -116,6 +117,7 @@ class Bar:
         self._is_owned = False
         self._is_by_hand = False
         self._is_to_stop = False
+        self._is_lost = False
         self._version = 0
         self._pace = Pace()
         self._speed: Speed = UNKNOWN
@@ -479,7 +481,7 @@ class Bar:
             self._board.claim(self.key, self._driver, self, has_job=True)
             self._catch_up()
             self._job, self._holders = object(), 1
-            self._is_to_stop = False
+            self._is_to_stop = self._is_lost = False
             self._restart()
             self._watch()
 
@@ -573,7 +575,7 @@ class Bar:
         try:
             self._catch_up()
             change(self._state)
-            self._is_to_stop = False
+            self._is_to_stop = self._is_lost = False
             self._restart()
             if self.key.name is not None:
                 self._show(quietly=False)
@@ -678,7 +680,7 @@ class Bar:
             if to is not None:
                 self._board.send(self.key, init_events(self.key.name, self._shown), to=to)
             elif self._state.has_ended:
-                self._board.tell(self.key, self.record().newcomer_events())
+                self._tell(self.record().newcomer_events())
             else:
                 self._show()
 
@@ -687,7 +689,10 @@ class Bar:
         self._shown = self._state if state is None else state
         self._save()
         events = init_events(self.key.name, self._shown)
-        (self._board.tell if quietly else self._board.send)(self.key, events)
+        if quietly:
+            self._tell(events)
+        else:
+            self._board.send(self.key, events)
         self._arm()
 
     def _send(self, *, is_due: bool = False, is_leaving: bool = False) -> None:
@@ -710,7 +715,7 @@ class Bar:
         self._due = now + 1 / conf.settings().progress_rate
         self._shown = state
         self._save()
-        self._board.tell(self.key, events)
+        self._tell(events)
         self._arm()
 
     def _save(self) -> None:
@@ -719,8 +724,17 @@ class Bar:
         state = self._shown
         is_kept = self._job is not None or (self._is_by_hand and not state.has_ended)
         self._poll_at = monotonic() + POLL_SECONDS
-        if self._board.save(self.record(), is_kept=is_kept):
+        self._obey(self._board.save(self.record(), is_kept=is_kept))
+
+    def _obey(self, answer: Answer) -> None:
+        """Do as the store says; where another one took the bar over, as this one was thought dead, it is not ours."""
+        if answer != "driven":
             self._is_to_stop = True
+            self._is_lost = answer == "lost"
+
+    def _tell(self, events: list[Event]) -> None:
+        if not self._is_lost:
+            self._board.tell(self.key, events)
 
     def _arm(self) -> None:
         """Say how far ticks may go without being looked at."""
@@ -746,8 +760,7 @@ class Bar:
             if self._job is not None:
                 if now >= self._poll_at:
                     self._poll_at = now + POLL_SECONDS
-                    if self._board.keep(self.key, self._driver):
-                        self._is_to_stop = True
+                    self._obey(self._board.keep(self.key, self._driver))
             elif now >= self._idle_at and self._state == self._shown:
                 with self._lock:
                     self._quiet_steps = _NEVER

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Protocol
 
+    from dtws_sio.progress.redis_store import Answer
     from dtws_sio.server import Server
 
     class LiveBar(Protocol):
@@ -87,18 +88,18 @@ class Board:
         if self.shared is not None:
             self.shared.release(key, driver)
 
-    def save(self, record: Record, *, is_kept: bool) -> bool:
-        """Keep where a bar stands; give whether its driver should stop, as somebody asked for it or has the bar now."""
+    def save(self, record: Record, *, is_kept: bool) -> Answer:
+        """Keep where a bar stands; the answer says whether its driver should go on."""
         self._known.save(record)
         if not is_kept:
             self._known.release(record.key, record.driver)
         elif not record.has_job:
             self._known.claim(record.key, record.driver, has_job=False)
-        return self.shared is not None and self.shared.save(record, is_kept=is_kept) != "driven"
+        return "driven" if self.shared is None else self.shared.save(record, is_kept=is_kept)
 
-    def keep(self, key: Key, driver: str) -> bool:
-        """Tell that a job lives; give whether it should stop."""
-        return self.shared is not None and self.shared.keep(key, driver) != "driven"
+    def keep(self, key: Key, driver: str) -> Answer:
+        """Tell that a job lives; the answer says whether it should go on."""
+        return "driven" if self.shared is None else self.shared.keep(key, driver)
 
     # Looking bars up
 
@@ -126,13 +127,10 @@ class Board:
             if record is not None:
                 yield record
 
-    def find_elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> Iterator[Record]:
-        """Give the bars of a name in all rooms but these."""
+    def elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> set[Key]:
+        """Name the bars of a name in all rooms but these; some of them may be forgotten already."""
         keys = {*self._known.rooms(namespace, name), *(self.shared.rooms(namespace, name) if self.shared else ())}
-        for key in keys - {Key(namespace, name, room) for room in (None, *rooms)}:
-            record = self.load(key)
-            if record is not None:
-                yield record
+        return keys - {Key(namespace, name, room) for room in (None, *rooms)}
 
     # What pages see
 

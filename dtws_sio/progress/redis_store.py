@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtws_sio.progress")
 
 Answer = Literal["driven", "stop", "lost"]
-"""Whether a driver has its bar still, and whether somebody wants it to stop."""
+"""What a driver is told: that it has its bar, that somebody wants it to stop, or that another one has the bar."""
 
-MOST_ROOMS: Final = 1000
+MOST_ROOMS: Final = 100
 """Rooms that are looked through for a bar by its name."""
 
 CLAIM: Final = """
