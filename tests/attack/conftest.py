@@ -87,6 +87,10 @@ class Dial:
         self._port = port
         self._stack = stack
 
+    def afterwards(self, function: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        """Do something at the end."""
+        self._stack.callback(function, *arguments, **options)
+
     def keep(self, client: Any) -> Any:
         """Close a client at the end."""
         self._stack.callback(client.close)

@@ -23,8 +23,8 @@ SIZE: Final = 50
 PACE: Final = 0.1 / SIZE
 """Seconds between two events of the crowd: each client sends ten a second."""
 
-SAMPLES: Final = 2 * SIZE
-"""Answers that a window has at least, so that its 99th percentile is one."""
+SAMPLES: Final = SIZE
+"""Answers that a window has at least: one for each client, of which none may be late then."""
 
 PATIENCE: Final = 5.0
 """Seconds after which an event that was not answered is lost."""

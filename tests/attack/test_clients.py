@@ -36,6 +36,7 @@ def test_a_stolen_sid_is_of_no_use_in_another_session(
     opening = request(target.port, "GET", endpoint("polling"), headers=victims)
     sid = json.loads(opening.packets[0][1:])["sid"]
     own = endpoint("polling", sid)
+    dial.afterwards(request, target.port, "POST", own, "1", headers=victims)
     assert request(target.port, "POST", own, "40", headers=victims).status == 200
     if method == "websocket":
         assert dial.handshake(endpoint("websocket", sid), headers=thiefs).status in (400, 403)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CONNECTS = int(os.environ.get("ATTACK_CONNECTS", "5000"))
 """`make soak` sets 100,000."""
 
-FLOOD_SECONDS = 1.0
+FLOOD_SECONDS = 0.7
 
 FLOODS = {
     "pings": frame(PING),
