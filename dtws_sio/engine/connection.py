@@ -162,8 +162,8 @@ class Connection:
         """Take in bytes; nothing is left of a message that they complete."""
         for message in self._incoming.messages(data):
             self.session.receive(self, message)
-            if self.state != "open":
-                break
+            if self.state == "ended":
+                break  # one that is closing reads on: the client's answer to the close frame may be next
         protocol = self._protocol
         if protocol.writes:
             self._answer()

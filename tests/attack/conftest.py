@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.live.servers import eventually
-from tests.wire.clients import Polling, WebSocket, open_websocket
+from tests.wire.clients import Polling, WebSocket, open_websocket, probe
 
 from . import harness
 
@@ -116,6 +116,11 @@ class Dial:
     def polling(self, **options: Any) -> Polling:
         """Open a polling session."""
         opened: Polling = self.keep(Polling(self._port, **options))
+        return opened
+
+    def probe(self, polling: Polling) -> WebSocket:
+        """Open a WebSocket for a polling session, up to the answer of the probe."""
+        opened: WebSocket = self.keep(probe(polling))
         return opened
 
 

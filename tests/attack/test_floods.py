@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.wire.clients import BINARY, CONTINUATION, PING, PONG, TEXT, frame
+from tests.wire.clients import BINARY, CONTINUATION, PING, PONG, TEXT, endpoint, frame
 
 from . import attackers as attacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .conftest import Dial
     from .harness import Attackers, Target
 
 CONNECTS = int(os.environ.get("ATTACK_CONNECTS", "5000"))
@@ -67,4 +68,17 @@ def test_so_many_may_connect(target: Target, attackers: Attackers, log: Callable
     third = CONNECTS // 3
     assert set(seen) == {"silent", "gone", "closed"}, seen
     assert all(abs(count - third) <= 1 for count in seen.values()), seen
+    assert log() == []
+
+
+def test_of_many_websockets_that_want_a_session_one_gets_it(dial: Dial, log: Callable[[], list[str]]) -> None:
+    session = dial.polling()
+    session.join()
+    first = dial.probe(session)
+    others = [dial.handshake(endpoint("websocket", session.sid)) for _ in range(50)]
+    for other in others:
+        other.send_packet("2probe")
+        assert other.wait_for_end().texts == []
+    first.send_packet("5")
+    assert first.ask("echo", 1) == [1]
     assert log() == []
