@@ -115,6 +115,14 @@ def test_attachments_that_nobody_announced_close(dial: Dial, log: Callable[[], l
     assert len(log()) == 1
 
 
+@pytest.mark.xfail(strict=True, reason="attachments are held until the last one came, each as long as MAX_PAYLOAD")
+def test_attachments_are_no_longer_than_a_message_together(dial: Dial) -> None:
+    """Ten megabytes for each connection, for as long as it answers pings."""
+    attacker = dial.joined()
+    attacker.send('510-["echo",1]', *[b"x" * MUCH] * 9)
+    assert attacker.wait_for_end().code == NORMAL
+
+
 # Compression
 
 
