@@ -171,11 +171,11 @@ class _Visit:
 
 def bomb(port: int, megabytes: int, fragments: int) -> End:
     """Send a message of zeros, compressed, as that many frames; give how the connection ended."""
+    squeezed = _squeeze(megabytes)  # that takes longer than a client may be silent
+    size = -(-len(squeezed) // fragments)
     with ExitStack() as stack:
         client = WebSocket(port, endpoint("websocket"), headers=DEFLATE, may_compress=True)
         stack.callback(client.close)
-        squeezed = _squeeze(megabytes)
-        size = -(-len(squeezed) // fragments)
         for number in range(fragments):
             part = squeezed[number * size : (number + 1) * size]
             opcode, rsv = (BINARY, 4) if number == 0 else (0, 0)

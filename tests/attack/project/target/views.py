@@ -1,12 +1,16 @@
 """A page, a door, and a look at what the server holds."""
 
 import gc
+from typing import Final
 
 from django.contrib import auth
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from dtws_sio import sio
+
+LARGE: Final = b"x" * 10_000_000
+"""More than the kernel takes for a client that does not read."""
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -15,8 +19,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def large(request: HttpRequest) -> HttpResponse:
-    """Answer with more than the kernel takes for a client that does not read."""
-    return HttpResponse(b"x" * 10_000_000)
+    """Answer at length."""
+    return HttpResponse(LARGE)
 
 
 def login(request: HttpRequest, name: str) -> HttpResponse:
