@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from collections.abc import Hashable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -153,23 +154,28 @@ class Manager(socketio.Manager):  # type: ignore[misc]
 
         Raises:
             ValueError: If there is no such client.
-            RoomNameError: If the room is the private one of another.
+            RoomNameError: If the room is the private one of another, or its name can be none.
         """
         client = self.find(sid, namespace)
         if client is None:
             raise ValueError(f"the client {sid!r} is not connected to the namespace {namespace!r}")
         if room == sid:
             return
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        self._check_room(room, namespace)
         client.rooms.add(room)
         if client.is_here:
             self._members.setdefault((namespace, room), set()).add(client)
 
     def leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a client of this process out of a room; one that is not in it is no error."""
+        """
+        Take a client of this process out of a room; one that is not in it is no error.
+
+        Raises:
+            RoomNameError: As `enter_room` does.
+        """
         client = self.find(sid, namespace)
-        if client is not None:
+        if client is not None and room != sid:
+            self._check_room(room, namespace)
             client.rooms.discard(room)
             self._drop(client, room)
 
@@ -178,12 +184,21 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         Take everybody out of a room.
 
         Raises:
-            RoomNameError: If the room is the private one of a client.
+            RoomNameError: If the room is the private one of a client, or its name can be none.
         """
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        self._check_room(room, namespace)
         for client in self._members.pop((namespace, room), _NOBODY):
             client.rooms.discard(room)
+
+    def _check_room(self, room: Any, namespace: str) -> None:
+        """Refuse what names no room that may be entered and left; handlers may have it from their client."""
+        if room is None:
+            raise RoomNameError("the room None is the whole namespace; name another")
+        if isinstance(room, str):
+            if self.find(room, namespace) is not None:
+                raise RoomNameError(f"the room {room!r} is the private room of a client")
+        elif not isinstance(room, Hashable):
+            raise RoomNameError(f"{str(room)[:100]} cannot name a room; use a string")
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Give the rooms that a client is in, its private one among them."""

@@ -30,7 +30,7 @@ from dtws_sio.exceptions import (
     NotServingError,
     PermissionDeniedError,
 )
-from dtws_sio.identity import user_key_of
+from dtws_sio.identity import owner_of, user_key_of
 from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
@@ -272,6 +272,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 mailbox_bytes=settings.max_payload,
             )
             self.eio.receiver = self.clients
+            self.eio.owner_of = owner_of
             self.manager.initialize()
             self.manager_initialized = True
             self.presence.start()

@@ -50,6 +50,9 @@ logger = logging.getLogger("dtws_sio.engine")
 UPGRADE_SECONDS: Final = 10.0
 """How long a WebSocket that wants to take a session over may take for it; as in the reference server."""
 
+PACKETS_PER_TURN: Final = 50
+"""Packets of one POST that are handled before others have their turn; 160,000 of them would take half a second."""
+
 
 class Server(engineio.Server):  # type: ignore[misc]
     """
@@ -82,6 +85,8 @@ class Server(engineio.Server):  # type: ignore[misc]
         super().__init__(**{"async_mode": "eventlet", "monitor_clients": False, "http_compression": False, **options})
         self.backlog = Backlog(max_backlog, backlog_policy)
         self._handshake = Handshake(compression=compression)
+        self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
+        """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
         self.receiver: Receiver = Handlers(self, make_pool(handler_pool))
         self.thread = HubThread()
         self._hub = hubs.get_hub()
@@ -131,7 +136,7 @@ class Server(engineio.Server):  # type: ignore[misc]
                 return self._open(environ)
             self._open_websocket(environ)
             return None
-        session = self._session(sid)
+        session = self._session(sid, environ)
         if transport == "websocket":
             self._upgrade(environ, session)
             return None
@@ -139,13 +144,21 @@ class Server(engineio.Server):  # type: ignore[misc]
             # What the WebSocket that wants the session said may be unread, although it was sent before this request.
             greenthread.sleep()
             greenthread.sleep()
-            session = self._session(sid)
+            session = self._session(sid, environ)
         if session.connection is not None:
             raise Refusal("400 Bad Request", 3, "Bad request")
         return self._poll(environ, session) if method == "GET" else self._post(environ, session)
 
-    def _session(self, sid: str) -> Session:
+    def _session(self, sid: str, environ: dict[str, Any]) -> Session:
+        """
+        Give the session that a request names.
+
+        Raises:
+            Refusal: If there is none, or it is somebody else's; that is not told apart.
+        """
         session: Session | None = self.sockets.get(sid)
+        if session is not None and session.owner is not None and self.owner_of(environ) != session.owner:
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
         if session is not None and session.pong_due is not None and session.pong_due <= monotonic():
             self._miss_pong(sid, session.pong_due)  # the timer is late; no client is told so
         if session is None or session.closed:
@@ -191,9 +204,11 @@ class Server(engineio.Server):  # type: ignore[misc]
             raise Refusal("400 Bad Request", 3, "Bad request")
         session.posting = True
         try:
-            for packet in read_packets(environ, self.max_http_buffer_size):
+            for number, packet in enumerate(read_packets(environ, self.max_http_buffer_size), 1):
                 self._wait_for_room(session)
                 session.receive(None, packet)
+                if not number % PACKETS_PER_TURN:
+                    greenthread.sleep()
         except (Refusal, InvalidPacketError) as error:
             session.close(self.reason.PARSE_ERROR)
             raise error if isinstance(error, Refusal) else Refusal("400 Bad Request", 3, "Bad request") from error
@@ -263,7 +278,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         Raises:
             Refusal: If the connect handler does not let it in.
         """
-        session = Session(self, self.generate_id())
+        session = Session(self, self.generate_id(), self.owner_of(environ))
         self.sockets[session.sid] = session
         session.outbox.append(Outgoing(f'0{{"sid":"{session.sid}","upgrades":[{upgrades}],{self._terms}}}'))
         try:
