@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Hashable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,7 +153,7 @@ class Manager(socketio.Manager):  # type: ignore[misc]
 
         Raises:
             ValueError: If there is no such client.
-            RoomNameError: If the room is the private one of another, or its name can be none.
+            RoomNameError: If the room is the private one of another.
         """
         client = self.find(sid, namespace)
         if client is None:
@@ -184,21 +183,15 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         Take everybody out of a room.
 
         Raises:
-            RoomNameError: If the room is the private one of a client, or its name can be none.
+            RoomNameError: If the room is the private one of a client.
         """
         self._check_room(room, namespace)
         for client in self._members.pop((namespace, room), _NOBODY):
             client.rooms.discard(room)
 
     def _check_room(self, room: Any, namespace: str) -> None:
-        """Refuse what names no room that may be entered and left; handlers may have it from their client."""
-        if room is None:
-            raise RoomNameError("the room None is the whole namespace; name another")
-        if isinstance(room, str):
-            if self.find(room, namespace) is not None:
-                raise RoomNameError(f"the room {room!r} is the private room of a client")
-        elif not isinstance(room, Hashable):
-            raise RoomNameError(f"{str(room)[:100]} cannot name a room; use a string")
+        if isinstance(room, str) and self.find(room, namespace) is not None:
+            raise RoomNameError(f"the room {room!r} is the private room of a client")
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Give the rooms that a client is in, its private one among them."""
