@@ -75,6 +75,10 @@ MAILBOX_EVENTS: Final = 1000
 """Events of one connection that may wait or run; with more, it is not read until all of them are done."""
 
 
+MOST_NAMESPACES: Final = 100
+"""Namespaces that one connection may be in at once; where any may be joined, a client could make up no end of them."""
+
+
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
@@ -204,8 +208,7 @@ class Clients:
             _later(logger, logging.WARNING, "closed the connection of %s: %s", carrier.address, error)
             self._engine.close(eio_sid, self._engine.reason.PARSE_ERROR)
 
-    @staticmethod
-    def _completed(carrier: _Carrier, data: Any) -> Packet | None:
+    def _completed(self, carrier: _Carrier, data: Any) -> Packet | None:
         """Give the packet that is complete with what arrived, or None while attachments are due."""
         awaited = carrier.incomplete
         if awaited is None:
@@ -218,7 +221,10 @@ class Clients:
             return None
         if not isinstance(data, bytes):
             raise ProtocolError("text where a binary attachment is due")
-        if not awaited.add_attachment(data):
+        is_complete = awaited.add_attachment(data)
+        if awaited.size > self._mailbox_bytes:
+            raise ProtocolError(f"a packet and its attachments of more than {self._mailbox_bytes} bytes together")
+        if not is_complete:
             return None
         carrier.incomplete = None
         return awaited
@@ -241,6 +247,10 @@ class Clients:
             if present.accepted:
                 raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
             return  # a page that calls connect() twice means one connection
+        if len(carrier.clients) >= MOST_NAMESPACES:
+            _later(logger, logging.INFO, "refused %s (%s): it is in too many namespaces", namespace, carrier.address)
+            self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Too many namespaces"})
+            return
         # Whoever leaves and comes again before it was let in waits for its own turn: one handler at once, not many.
         mailbox = carrier.unsettled.setdefault(namespace, self._pool.mailbox())
         client = Client(

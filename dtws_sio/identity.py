@@ -24,6 +24,7 @@ from django.contrib.auth import get_user, get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core import signing
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import parse_cookie
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from dtws_sio import topics
@@ -124,6 +125,18 @@ class HandshakeRequest(WSGIRequest):
             return
         with suppress(UpdateError):
             session.save()
+
+
+def owner_of(environ: dict[str, Any]) -> str | None:
+    """
+    Give the session cookie of a request, which all requests of a connection have to share with its handshake.
+
+    Whoever learns the name of another's connection, from a log for one, cannot speak or listen through it.
+    """
+    cookies = environ.get("HTTP_COOKIE")
+    if not cookies or django_settings.SESSION_COOKIE_NAME not in cookies:
+        return None
+    return parse_cookie(cookies).get(django_settings.SESSION_COOKIE_NAME)
 
 
 requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")

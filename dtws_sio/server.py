@@ -30,7 +30,7 @@ from dtws_sio.exceptions import (
     NotServingError,
     PermissionDeniedError,
 )
-from dtws_sio.identity import user_key_of
+from dtws_sio.identity import owner_of, user_key_of
 from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
@@ -280,6 +280,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 mailbox_bytes=settings.max_payload,
             )
             self.eio.receiver = self.clients
+            self.eio.owner_of = owner_of
             self.manager.initialize()
             self.manager_initialized = True
             self.presence.start()
@@ -406,9 +407,9 @@ class Server(socketio.Server):  # type: ignore[misc]
 
         Raises:
             PermissionDeniedError: If the rule (`room_rule`, `Namespace.may_enter_room`) says no.
-            RoomNameError: If the name is one that only topics have.
+            RoomNameError: If it is None, cannot be a key, has a name that only topics have, or is another client's.
             TopicError: If the room is an unsaved object.
-            ValueError: If there is no such client and no message queue, or the room is another client's private one.
+            ValueError: If there is no such client and no message queue.
         """
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
@@ -431,12 +432,14 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
+        topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
         self.run_here(self.manager.leave_room, sid, path, name)
         self.note_room(sid, path, name, has_left=True)
 
     def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """Take everybody out of a room, in all processes. Raises ValueError if it is a client's private one."""
+        """Take everybody out of a room, in all processes. Raises RoomNameError as `enter_room` does."""
+        topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
         sids = self.members(path, name)
         self.run_here(self.manager.close_room, name, path)
