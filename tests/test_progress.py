@@ -17,6 +17,7 @@ from dtws_sio.exceptions import (
     ProgressError,
     ProgressRangeError,
     ProgressTypeError,
+    RoomNameError,
     TopicError,
 )
 from dtws_sio.permissions import login_required
@@ -613,6 +614,7 @@ def test_where_nobody_is_served_it_says_what_to_set(publisher: Server, monkeypat
         ({"name": "x" * 201}, ProgressTypeError),
         ({"room": 5}, ProgressTypeError),
         ({"room": ["a"]}, ProgressTypeError),
+        ({"room": "dtws_sio:auth.user:1"}, RoomNameError),
         ({"max": -1}, ProgressRangeError),
         ({"room": "anonymous"}, TopicError),
         ({"owner": "nobody"}, TopicError),
