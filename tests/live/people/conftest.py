@@ -10,12 +10,12 @@ import pytest
 
 from tests.live import sites
 from tests.live.people import visitors
-from tests.live.people.visitors import Browser, Person
 from tests.live.services import Cluster, postgresql, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.live.people.visitors import Browser, Person
     from tests.live.servers import Server
 
 

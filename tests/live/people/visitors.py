@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 
 from tests.live import sites, wire
-from tests.live.servers import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.live.servers import Server
 
 PASSWORD: Final = "correct horse battery"
 
