@@ -295,13 +295,12 @@ def _session_ends(keys: Iterable[str]) -> Iterator[tuple[str, float | None]]:
 def _rights(keys: Iterable[str]) -> dict[str, object]:
     """Give, for each user that exists, a value that changes with its rights; a few queries for hundreds of users."""
     model: Any = get_user_model()
-    names = {each.name for each in model._meta.get_fields()}
+    names = {each.name for each in model._meta.concrete_fields}
     fields = ["pk", *(name for name in RIGHTS if name in names)]
     found: dict[str, object] = {}
     for chunk in _chunks(keys):
         rows = {row[0]: row[1:] for row in model._default_manager.filter(pk__in=chunk).values_list(*fields)}
-        groups = _links(model, "groups", rows) if "groups" in names else {}
-        permissions = _links(model, "user_permissions", rows) if "user_permissions" in names else {}
+        groups, permissions = (_links(model, name, rows) for name in ("groups", "user_permissions"))
         all_groups = {group for each in groups.values() for group in each}
         of_groups = _links(model.groups.rel.model, "permissions", all_groups) if all_groups else {}
         for pk, row in rows.items():
@@ -313,7 +312,9 @@ def _rights(keys: Iterable[str]) -> dict[str, object]:
 
 
 def _links(model: Any, name: str, keys: Iterable[Any]) -> dict[Any, frozenset[Any]]:
-    """Give what each of some instances is linked to by a many-to-many field."""
+    """Give what each of some instances is linked to by a many-to-many field; nothing where there is no such field."""
+    if not identity.links(model, name):
+        return {}
     relation = model._meta.get_field(name)
     own, other = f"{relation.m2m_field_name()}_id", f"{relation.m2m_reverse_field_name()}_id"
     linked: dict[Any, set[Any]] = {}

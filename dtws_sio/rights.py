@@ -116,5 +116,5 @@ class Signals:
 def _is_right(owner: Any, name: str) -> bool:
     """Tell whether a many-to-many field gives rights: a user's groups and permissions, and a group's permissions."""
     if name in ("groups", "user_permissions"):
-        return hasattr(get_user_model(), name) and issubclass(get_user_model(), owner)
+        return issubclass(get_user_model(), owner)
     return bool(name == "permissions" and owner._meta.label == "auth.Group")
