@@ -87,7 +87,12 @@ class Signals:
                     m2m_changed.connect(self._links_changed, sender=field.remote_field.through)
 
     def _later(self, change: Change, using: str | None = None) -> None:
-        transaction.on_commit(lambda: self._tell(change), using=using)
+        """Tell after the commit; at once where nobody but the project knows of it, as with AUTOCOMMIT switched off."""
+        connection = transaction.get_connection(using)
+        if connection.in_atomic_block or connection.get_autocommit():
+            transaction.on_commit(lambda: self._tell(change), using=using, robust=True)
+        else:
+            self._tell(change)  # if it is too early, the sweep finds what was committed later
 
     def _user_changed(self, instance: Any, using: str, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")

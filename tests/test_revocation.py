@@ -266,6 +266,20 @@ def test_what_is_rolled_back_has_not_happened(
     assert not page.is_closed
 
 
+def test_a_project_that_manages_transactions_itself_can_save_its_users(people: type[User], ann: User) -> None:
+    """Django's `on_commit` raises there."""
+    told: list[Change] = []
+    signals = Signals(told.append)
+    signals.connect()
+    transaction.set_autocommit(False)
+    try:
+        ann.save()
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert told == [Change(users=frozenset({str(ann.pk)}))]
+
+
 @pytest.mark.parametrize("fields", [["last_login"], ["username"], None], ids=repr)
 def test_a_change_that_takes_nothing_away_harms_nobody(
     make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], fields: list[str] | None
