@@ -25,6 +25,8 @@ from people.models import Article, Membership
 from people.tokens import Machine
 
 lives: defaultdict[str, list[str]] = defaultdict(list)
+ends: dict[str, float] = {}
+"""When the last client of a tag left, in seconds since the epoch."""
 
 
 class OnPurposeError(Exception):
@@ -40,7 +42,9 @@ class Noted(Namespace):
         lives[tag].append("connect")
 
     def on_disconnect(self, sid: str, reason: str) -> None:
-        lives[self.get_session(sid)["tag"]].append(reason)
+        tag = self.get_session(sid)["tag"]
+        lives[tag].append(reason)
+        ends[tag] = time.time()
 
     def on_who(self, sid: str) -> str:
         return str(self.user(sid).get_username())

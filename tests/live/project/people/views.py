@@ -21,6 +21,7 @@ NAMES: dict[str, Any] = {
     each.__name__: each for each in (Group, Permission, User, Session, Article, Membership, make_token)
 } | {
     "connection": connection,
+    "ends": sockets.ends,
     "group": sockets.group,
     "json": json,
     "lives": sockets.lives,
