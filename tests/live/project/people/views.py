@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,7 +18,7 @@ from people import sockets
 from people.models import Article, Membership
 
 NAMES: dict[str, Any] = {
-    each.__name__: each for each in (Group, Permission, User, Session, Article, Membership, make_token)
+    each.__name__: each for each in (AnonymousUser, Group, Permission, User, Session, Article, Membership, make_token)
 } | {
     "connection": connection,
     "ends": sockets.ends,
