@@ -204,9 +204,19 @@ class Server(socketio.Server):  # type: ignore[misc]
         self._signals.connect()
 
     def _signalled(self, change: Change) -> None:
-        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down."""
+        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down, or hangs."""
+        if not self.serving:
+            self._pass_on(change)
+            return
+        self.clients.revocation.notice(change)
+        if self._is_here():
+            runtime.spawn(self._pass_on, change)
+        else:
+            self._pass_on(change)
+
+    def _pass_on(self, change: Change) -> None:
         try:
-            self.notice(change)
+            self.manager.publish_change(change.as_message())
         except NotServingError:
             pass  # nobody is served here, and there is no queue: the processes that serve find it by their sweep
         except EmitError as error:

@@ -1,7 +1,9 @@
-"""Projects that are not as most: without users, with users of another kind, with sessions kept elsewhere."""
+"""Projects that are not as most: no users, users of another kind, sessions kept elsewhere, a queue that hangs."""
 
 from __future__ import annotations
 
+import socket
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from tests.live.people.visitors import AUTH, Browser, change, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.live.servers import Server
 
@@ -116,3 +119,21 @@ def test_users_of_another_kind_are_known_and_watched(ship: Server, tag: str, cod
         assert len(evaluate(ship, f"sio.sockets(Sailor.objects.get(pk={pk!r}))")) == 1
         change(ship, f"sailor = Sailor.objects.get(pk={pk!r})\n{code}")
         assert page.is_closed()
+
+
+# ---- a queue that hangs
+
+
+def test_a_logout_does_not_wait_for_a_queue_that_hangs(tmp_path: Path, tag: str) -> None:
+    """It takes connections and never answers; this process itself has heard of the logout."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as deaf:
+        queue = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
+        settings = visitors.settings(visitors.sqlite(tmp_path / "db.sqlite3"), DTWS_SIO={"MESSAGE_QUEUE": queue})
+        visitors.migrate(settings)
+        with sites.running("gunicorn", settings=settings) as site:
+            browser = visitors.register(site, tag).browser(site)
+            with browser.socket() as page:
+                started = time.monotonic()
+                browser.sign_out()
+                assert time.monotonic() - started < 2
+                assert page.is_closed()

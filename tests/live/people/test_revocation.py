@@ -160,9 +160,9 @@ class probing:  # noqa: N801
     def __enter__(self) -> wire.Socket:
         self.connection.send("2probe")
         assert self.connection.recv() == "3probe"
-        socket = wire.Socket.__new__(wire.Socket)
-        socket.connection = self.connection
-        return socket
+        page = wire.Socket.__new__(wire.Socket)
+        page.connection = self.connection
+        return page
 
     def __exit__(self, *error: object) -> None:
         self.connection.close()
