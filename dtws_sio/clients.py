@@ -488,6 +488,7 @@ class Clients:
             self._revoke(client, "whether it may stay cannot be told")
 
     def _look_again(self, client: Client, request: identity.HandshakeRequest) -> None:
+        client.looks += 1
         if not request.user.is_authenticated:
             self._revoke(client, "its proof of who it is does not hold any more")
             return

@@ -87,6 +87,7 @@ class HandshakeRequest(WSGIRequest):
     def __init__(self, environ: dict[str, Any], identity: Identity | None = None) -> None:
         super().__init__(environ)
         self.identity = identity
+        self.looks: int | None = None  # how often the client's rights had been looked at when it was made
 
     @cached_property
     def session(self) -> SessionBase:  # type: ignore[override]

@@ -424,11 +424,21 @@ class Server(socketio.Server):  # type: ignore[misc]
             (self.attendance.left if has_left else self.attendance.entered)(client, name)
 
     def check_room_rule(self, sid: str, path: str, name: Any) -> None:
-        """Ask a namespace's rule, if it has one and the client is here. Raises PermissionDeniedError if it says no."""
+        """
+        Ask a namespace's rule, if it has one and the client is here.
+
+        It is asked again if the client's rights were looked at meanwhile: that look did not see this room.
+
+        Raises:
+            PermissionDeniedError: If the rule says no.
+        """
         client = self._local(sid, path)
         rule = self.table.terms(path).may_enter_room
-        if client is not None and rule is not None and not rule(client.request(), name):
-            raise PermissionDeniedError("You may not enter this room.", code="room_denied")
+        looks = None
+        while client is not None and rule is not None and looks != client.looks:
+            looks = client.looks
+            if not rule(client.current_request(), name):
+                raise PermissionDeniedError("You may not enter this room.", code="room_denied")
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""

@@ -82,8 +82,7 @@ def visit(server: Server, namespace: str, headers: dict[str, str], auth: Any = N
     page = Page(server.handle_request, server.eio, **headers)
     answer = page.join(namespace, auth)
     assert namespace in page.sids, answer
-    revoked = server.clients.revocation
-    assert eventually(lambda: not revoked._pending.new and not revoked._waiting), "it was not looked at"
+    settle(server)
     return page
 
 
@@ -93,7 +92,7 @@ def settle(server: Server) -> None:
     watch = server.clients.revocation
     look = watch.look
     watch.look = lambda: (look(), looks.append(1))  # type: ignore[method-assign, assignment]
-    assert eventually(lambda: len(looks) > 1 or not watch._clients)
+    assert eventually(lambda: (len(looks) > 1 and not watch._waiting) or not watch._clients)
     watch.look = look  # type: ignore[method-assign]
 
 
@@ -252,6 +251,39 @@ def test_a_client_leaves_the_rooms_in_which_it_may_not_be_any_more(
     assert "novels" in server.rooms(sid, "/library")
     assert not page.is_closed
     assert [each.getMessage() for each in caplog.records if "'archive'" in each.getMessage()]
+
+
+@pytest.mark.parametrize("when", ["before the rule", "in the rule"])
+def test_a_room_that_a_client_is_about_to_enter_counts_too(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], when: str
+) -> None:
+    """A handler has the user of the beginning of its event, and no look at rights sees a room before it is entered."""
+    server = make()
+
+    def lose() -> None:
+        if not lost:
+            lost.append(1)
+            User.objects.update(is_staff=False)
+            server.recheck()
+            settle(server)
+
+    class Vault(Namespace):
+        def on_enter(self, sid: str) -> None:
+            assert self.user(sid).is_staff
+            if when == "before the rule":
+                lose()
+            self.enter_room(sid, "vault")
+
+        def may_enter_room(self, request: Any, room: Any) -> bool:
+            may = bool(request.user.is_staff)
+            lose()
+            return may
+
+    lost: list[int] = []
+    server.register_namespace(Vault("/vault"))
+    page = visit(server, "/vault", sign_in(ann))
+    assert page.ask("enter", namespace="/vault")[0]["error"]["code"] == "room_denied"
+    assert "vault" not in server.rooms(page.sid, "/vault")
 
 
 def test_what_is_rolled_back_has_not_happened(

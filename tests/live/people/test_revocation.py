@@ -292,13 +292,13 @@ def test_a_session_that_expires_closes_its_clients_at_its_expiry(pair: Pair, the
         took("expiry", ends)
 
 
-def test_what_is_rolled_back_has_not_happened(pair: Pair, ann: Person, there: Browser) -> None:
-    with there.socket() as page:
-        settled(pair.there, "it")
+def test_what_is_rolled_back_has_not_happened(pair: Pair, ann: Person, there: Browser, tag: str) -> None:
+    bob = visitors.register(pair.here, f"bob-{tag}")
+    with there.socket() as page, bob.browser(pair.there).socket() as other:
         code = "with transaction.atomic(): user.is_active = False; user.save(); transaction.set_rollback(True)"
         change(pair.here, USER.format(name=ann.name) + code)
-        change(pair.here, USER.format(name=ann.name) + "sio.recheck(user)")
-        settled(pair.there, "it")
+        change(pair.here, USER.format(name=bob.name) + CHANGES["inactive"])
+        assert other.is_closed()
         assert page.ask("who") == [ann.name]
 
 
