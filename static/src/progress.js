@@ -22,7 +22,7 @@ export const EVENTS = Object.freeze([
 
 // From events to values
 
-/** What a bar is before anything is known about it. */
+/** What a bar is before anything is known about it. "waiting" also means that its job has not begun. */
 export const UNKNOWN = Object.freeze({
   state: "waiting",
   indeterminate: false,
@@ -43,7 +43,7 @@ function started(values, data) {
   const max = finite(data.max, UNKNOWN.max);
   return {
     ...UNKNOWN,
-    state: "running",
+    state: data.status === "idle" ? "waiting" : "running",
     indeterminate: data.indeterminate === true || max <= min,
     min,
     max,
@@ -90,9 +90,8 @@ export function advance(values, event, data) {
 
 /** Give the values of a bar that goes on meanwhile or has ended, from the answer to "watch". */
 function joined(values, data) {
-  const { state } = data;
-  const running = advance(values, "init", data);
-  return ENDS.has(state) ? advance(running, state, data) : running;
+  const begun = advance(values, "init", data);
+  return ENDS.has(data.status) ? advance(begun, data.status, data) : begun;
 }
 
 /**
@@ -1002,7 +1001,7 @@ const STYLES = `
     appearance: none;
     flex: 1;
     min-inline-size: 0;
-    block-size: var(--sio-progress-size, .75rem);
+    block-size: var(--sio-progress-size, .75em);
     border: 0;
     border-radius: 99px;
     overflow: hidden;
@@ -1015,14 +1014,14 @@ const STYLES = `
   .sio-progress progress:not([value]), .sio-progress-track > .progress-bar-striped {
     background-color: var(--_fill);
     background-image: linear-gradient(45deg, rgb(255 255 255 / 28%) 25%, transparent 25% 50%, rgb(255 255 255 / 28%) 50% 75%, transparent 75%);
-    background-size: 1.25rem 1.25rem;
+    background-size: 1.25em 1.25em;
   }
   .sio-progress-track {
     display: flex;
-    block-size: var(--sio-progress-size, 1.25rem);
-    border-radius: .375rem;
+    block-size: var(--sio-progress-size, 1.5em);
+    border-radius: .4em;
     overflow: hidden;
-    font-size: .8rem;
+    font-size: .8em;
     background: var(--sio-progress-track, color-mix(in srgb, currentcolor 16%, transparent));
   }
   .sio-progress-track > .progress-bar {
@@ -1054,7 +1053,7 @@ const STYLES = `
     .sio-progress :is(progress, .progress-bar) { forced-color-adjust: none; }
     .sio-progress :is(progress, .sio-progress-track) { border: 1px solid CanvasText; background-color: Canvas; }
   }
-  @keyframes sio-progress-move { from { background-position-x: 1.25rem; } to { background-position-x: 0; } }
+  @keyframes sio-progress-move { from { background-position-x: 1.25em; } to { background-position-x: 0; } }
 }`;
 
 let sheet = null;

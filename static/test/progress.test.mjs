@@ -142,6 +142,13 @@ test("equal bounds are indeterminate, and never NaN (B-08, W-D16)", () => {
   }
 });
 
+test("a bar whose job has not begun waits, if the server says so, and has nothing to cancel", () => {
+  const { bar, socket, find } = started({ cancel: true }, { status: "idle", indeterminate: true });
+  assert.deepEqual([bar.state, find("button").hidden], ["waiting", true]);
+  socket.hear("update", { label: "begun" });
+  assert.deepEqual([bar.state, find("button").hidden], ["running", false]);
+});
+
 test("what was known before an init does not survive a new run", () => {
   const values = after_events(["init", init()], ["failed", { message: "no" }], ["init", init({ current: 2 })]);
   assert.deepEqual([values.state, values.message, values.remaining], ["running", "", null]);
@@ -508,7 +515,7 @@ test("a named bar is watched, and shows at once where it stands", async () => {
 
 for (const state of ["done", "failed", "cancelled"]) {
   test(`a bar that was ${state} before the page came is shown so`, async () => {
-    const answer = { ok: true, state: { ...STATE, state, message: "why" } };
+    const answer = { ok: true, state: { ...STATE, status: state, message: "why" } };
     const { bar } = start({ bar: "rows" }, new Socket({ watch: () => answer }));
     await settled();
     assert.deepEqual([bar.state, bar.current, bar.values.message], [state, 4, "why"]);
