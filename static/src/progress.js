@@ -204,6 +204,10 @@ function requireElement(value) {
   return isElement(value) ? value : fault(`the container has to be an HTML element, not ${show(value)}`);
 }
 
+function requireClasses(name, value) {
+  if (!Array.isArray(value)) fault(`${name} has to be an array of class names, not ${show(value)}`);
+}
+
 const given = (options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
 function make(tag, classes = [], content = "") {
@@ -258,7 +262,7 @@ export class ProgressEngine {
     if (typeof format !== "string" && typeof format !== "function") {
       fault(`progression_format has to be a text such as "{progress}%" or a function, not ${show(format)}`);
     }
-    if (!Array.isArray(classes)) fault(`label_classes has to be an array of class names, not ${show(classes)}`);
+    requireClasses("label_classes", classes);
   }
 
   /** What was drawn last; null before that. */
@@ -340,7 +344,7 @@ export class ProgressEngine {
 
   /** Make the element for the label, as the options want it. */
   makeLabel() {
-    const label = make("span", this.options.label_classes);
+    const label = make("span", ["sio-progress-label", ...this.options.label_classes]);
     label.dir = "auto"; // a label may be in another script than the page
     label.hidden = !this.options.label_visible;
     return label;
@@ -460,7 +464,7 @@ class Footer {
   #problem = "";
   #isCancelling = false;
 
-  constructor({ strings, locale, remaining, cancel, accessible_name: name }, onCancel) {
+  constructor({ strings, locale, remaining, cancel, cancel_classes: classes, accessible_name: name }, onCancel) {
     this.#strings = strings;
     this.#locale = locale;
     this.remaining = make("span", ["sio-progress-remaining"]);
@@ -470,11 +474,11 @@ class Footer {
     this.status.setAttribute("role", "status"); // read out when it changes, after what is being said
     this.element = make("div", ["sio-progress-footer"]);
     this.element.append(this.remaining, this.status);
-    if (cancel) this.#addButton(name, onCancel);
+    if (cancel) this.#addButton(name, ["sio-progress-cancel", ...classes], onCancel);
   }
 
-  #addButton(name, onCancel) {
-    this.button = make("button", ["sio-progress-cancel"], this.#strings.cancel);
+  #addButton(name, classes, onCancel) {
+    this.button = make("button", classes, this.#strings.cancel);
     this.button.type = "button";
     if (name) this.button.setAttribute("aria-label", fill(this.#strings.cancel_named, { name }));
     this.button.addEventListener("click", onCancel);
@@ -572,6 +576,7 @@ const OPTIONS = Object.freeze({
   bar: null,
   engine: "html5",
   cancel: false,
+  cancel_classes: [],
   remaining: true,
   decimals: 0,
   locale: null,
@@ -580,12 +585,13 @@ const OPTIONS = Object.freeze({
 });
 
 function readOptions(options, container) {
-  const { decimals } = { ...OPTIONS, ...options };
+  const all = { ...OPTIONS, ...options, strings: { ...ProgressBar.strings, ...options.strings } };
+  const { bar, decimals, locale } = all;
   if (!Number.isInteger(decimals) || decimals < 0 || decimals > 10) {
     fault(`decimals has to be a whole number from 0 to 10, not ${show(decimals)}`);
   }
-  const all = { ...OPTIONS, ...options, strings: { ...ProgressBar.strings, ...options.strings } };
-  return { ...all, bar: all.bar === null ? null : String(all.bar), locale: localeOf(container, all.locale) };
+  requireClasses("cancel_classes", all.cancel_classes);
+  return Object.freeze({ ...all, bar: bar === null ? null : String(bar), locale: localeOf(container, locale) });
 }
 
 /**
@@ -620,6 +626,7 @@ export class ProgressBar extends EventTarget {
    * @param {?string} [options.bar] the name of the bar; null for the namespace's own.
    * @param {(string|Function)} [options.engine] "html5", "bootstrap", or a class that extends ProgressEngine.
    * @param {boolean} [options.cancel] whether there is a button that cancels the job.
+   * @param {string[]} [options.cancel_classes] the button's classes, such as Bootstrap's ["btn", "btn-sm"].
    * @param {boolean} [options.remaining] whether the remaining time is shown, once the server knows it.
    * @param {number} [options.decimals] digits after the point of the percentage.
    * @param {?string} [options.locale] language of numbers and durations; that of the page if left out.
@@ -981,6 +988,8 @@ export class ProgressElement extends (globalThis.HTMLElement ?? Object) {
 /**
  * They are in a cascade layer, so that any rule of the page wins, Bootstrap's included; and in a constructed stylesheet,
  * which needs no exception from a Content-Security-Policy. Colours stand out from white and from black alike.
+ *
+ * The last rules are in no layer: Bootstrap means other things by the classes that the HTML5 engine has always had.
  */
 const STYLES = `
 @layer dtws-sio {
@@ -991,7 +1000,9 @@ const STYLES = `
   .sio-progress[data-state=done] { --_fill: var(--sio-progress-done, #1a7f45); }
   .sio-progress[data-state=failed], .sio-progress[data-state=refused] { --_fill: var(--sio-progress-failed, #c93a32); }
   .sio-progress[data-state=cancelled], .sio-progress[data-state=disconnected] { --_fill: var(--sio-progress-cancelled, #6a747e); }
-  .sio-progress .progressbar-label { display: block; overflow-wrap: anywhere; }
+  .sio-progress-label { display: block; margin-block-end: .25em; overflow-wrap: anywhere; text-align: -webkit-match-parent; text-align: match-parent; }
+  .sio-progress-label:empty { display: none; }
+  :is(.sio-progress-line, .sio-progress-track) + .sio-progress-label { margin-block: .25em 0; }
   .sio-progress [hidden] { display: none; }
   .sio-progress-line { display: flex; align-items: center; gap: .6em; }
   .sio-progress-number { min-inline-size: 3em; text-align: end; font-variant-numeric: tabular-nums; }
@@ -1001,18 +1012,15 @@ const STYLES = `
     appearance: none;
     flex: 1;
     min-inline-size: 0;
-    block-size: var(--sio-progress-size, .75em);
     border: 0;
     border-radius: 99px;
     overflow: hidden;
-    background: var(--sio-progress-track, color-mix(in srgb, currentcolor 16%, transparent));
   }
   .sio-progress progress::-webkit-progress-bar { background: transparent; }
   .sio-progress progress::-webkit-progress-value { background: var(--_fill); border-radius: 99px; transition: inline-size .2s; }
   .sio-progress progress::-moz-progress-bar { background: var(--_fill); border-radius: 99px; }
   .sio-progress progress:indeterminate::-moz-progress-bar { background: transparent; }
   .sio-progress progress:not([value]), .sio-progress-track > .progress-bar-striped {
-    background-color: var(--_fill);
     background-image: linear-gradient(45deg, rgb(255 255 255 / 28%) 25%, transparent 25% 50%, rgb(255 255 255 / 28%) 50% 75%, transparent 75%);
     background-size: 1.25em 1.25em;
   }
@@ -1035,10 +1043,11 @@ const STYLES = `
     transition: width .2s;
   }
   .sio-progress-hidden { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-  .sio-progress-footer { display: flex; flex-wrap: wrap; align-items: center; gap: 0 .75em; font-size: .875em; }
-  .sio-progress-remaining, .sio-progress-status { overflow-wrap: anywhere; }
+  .sio-progress-footer { display: flex; align-items: center; gap: .75em; margin-block-start: .3em; font-size: .875em; }
   .sio-progress-remaining:empty { display: none; }
-  .sio-progress-cancel { margin-inline-start: auto; }
+  .sio-progress-remaining, .sio-progress-status { overflow-wrap: anywhere; text-align: -webkit-match-parent; text-align: match-parent; }
+  .sio-progress-status { flex: 1; min-inline-size: 0; }
+  .sio-progress-cancel { flex: none; }
   .sio-progress[data-state=disconnected] :is(.sio-progress-line, .sio-progress-track) { opacity: .6; }
   @media (prefers-reduced-motion: no-preference) {
     .sio-progress[data-state=running] progress:not([value]), .sio-progress-track > :is(.progress-bar-animated, .active) {
@@ -1049,12 +1058,22 @@ const STYLES = `
     .sio-progress progress::-webkit-progress-value, .sio-progress-track > .progress-bar { transition: none; }
   }
   @media (forced-colors: active) {
-    .sio-progress { --_fill: Highlight; }
+    .sio-progress[data-state] { --_fill: Highlight; }
     .sio-progress :is(progress, .progress-bar) { forced-color-adjust: none; }
-    .sio-progress :is(progress, .sio-progress-track) { border: 1px solid CanvasText; background-color: Canvas; }
+    .sio-progress-track > .progress-bar { background-color: Highlight; color: HighlightText; }
+    .sio-progress :is(progress, .sio-progress-track) { border: 1px solid CanvasText; }
   }
   @keyframes sio-progress-move { from { background-position-x: 1.25em; } to { background-position-x: 0; } }
-}`;
+}
+.sio-progress > .sio-progress-line { block-size: auto; margin: 0; overflow: visible; font-size: inherit; background: none; box-shadow: none; }
+.sio-progress progress.progress-bar {
+  block-size: var(--sio-progress-size, .75em);
+  font-size: inherit;
+  color: inherit;
+  background-color: var(--sio-progress-track, color-mix(in srgb, currentcolor 16%, transparent));
+  box-shadow: none;
+}
+.sio-progress progress.progress-bar:not([value]) { background-color: var(--_fill); }`;
 
 let sheet = null;
 

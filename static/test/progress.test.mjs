@@ -241,7 +241,7 @@ test("a lang attribute that is no language tag does not stop the bar; such an op
 
 // The HTML5 engine
 
-const shape = (box) => [...box.children].map((node) => `${node.localName}.${node.className.split(" ")[0]}`);
+const shape = (box) => [...box.children].map((node) => `${node.localName}.${[...node.classList].find((name) => name !== "sio-progress-label")}`);
 
 test("the HTML5 engine draws a label, the browser's bar and the percentage (B-13, B-14)", () => {
   const { box, find } = started({}, { current: 42, label: "reading" });
@@ -629,6 +629,7 @@ test("cancel() gives the answer, or throws with the server's code", async () => 
 test("the button of a named bar says which", () => {
   const { find } = started({ cancel: true, accessible_name: "Import" });
   assert.equal(find("button").getAttribute("aria-label"), "Cancel: Import");
+  assert.equal(started({ cancel: true, cancel_classes: ["btn", "btn-sm"] }).find("button").className, "sio-progress-cancel btn btn-sm");
   assert.equal(started().find("button"), null);
 });
 
@@ -758,6 +759,7 @@ const WRONG = [
   [{ decimals: 1.5 }, /decimals has to be a whole number from 0 to 10, not 1.5/],
   [{ progression_format: null }, /progression_format has to be a text/],
   [{ label_classes: "a b" }, /label_classes has to be an array/],
+  [{ cancel_classes: "btn" }, /cancel_classes has to be an array of class names, not "btn"/],
 ];
 
 for (const [options, message] of WRONG) {

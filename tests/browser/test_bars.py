@@ -154,7 +154,6 @@ def test_bootstraps_own_stylesheet_has_the_last_word(stage: Stage, version: str)
         """(version) => {
           const own = { 3: "progress-bar-success", 4: "bg-success", 5: "text-bg-success" }[version];
           document.body.innerHTML = `<div class="progress" id="own"><div class="progress-bar ${own}">42 %</div></div>`;
-          document.querySelector("#own > *").style.setProperty("width", "42%");
         }""",
         version,
     )
@@ -162,11 +161,27 @@ def test_bootstraps_own_stylesheet_has_the_last_word(stage: Stage, version: str)
     stage.begin(current=42)
     for selector, properties in (
         (".progress", ["height", "backgroundColor", "borderRadius", "marginBottom"]),
-        (".progress-bar", ["height", "width", "color", "backgroundColor", "fontSize"]),
+        (".progress-bar", ["height", "color", "backgroundColor", "fontSize"]),
     ):
         look = f"(element) => {properties}.map((name) => getComputedStyle(element)[name])"
         own = stage.page.locator("#own, #own *").and_(stage.page.locator(selector))
         assert bar.locator(selector).evaluate(look) == own.evaluate(look)
+
+
+@pytest.mark.parametrize("version", STYLESHEETS)
+def test_beside_bootstrap_the_other_engine_looks_as_it_does_without(stage: Stage, version: str) -> None:
+    """Row B-14: it has Bootstrap's class names from of old, by which Bootstrap means other things."""
+    look = "(element) => [getComputedStyle(element).backgroundColor, getComputedStyle(element).boxShadow]"
+    looks = []
+    for bootstrap in ("", version):
+        bar = stage.open(bootstrap=bootstrap).add()
+        stage.page.evaluate("document.body.style.setProperty('color', '#000')")
+        stage.begin(current=42)
+        looks.append([bar.locator(selector).evaluate(look) for selector in (".progress", ".progress-bar")])
+        assert box(bar.locator("progress"))["height"] > 8
+        assert box(bar.locator("progress"))["width"] > 200
+        assert box(bar.locator(".progress"))["height"] >= box(bar.locator(".sio-progress-number"))["height"]
+    assert looks[0] == looks[1]
 
 
 @pytest.mark.parametrize("engine", ["html5", "bootstrap"])
