@@ -41,13 +41,16 @@ const text = (value, otherwise) => (value === undefined || value === null ? othe
 function started(values, data) {
   const min = finite(data.min, UNKNOWN.min);
   const max = finite(data.max, UNKNOWN.max);
+  const indeterminate = data.indeterminate === true || max <= min;
+  const current = finite(data.current, min);
+  const hasBegun = data.status === undefined ? indeterminate || current !== min : data.status !== "idle";
   return {
     ...UNKNOWN,
-    state: data.status === "idle" ? "waiting" : "running",
-    indeterminate: data.indeterminate === true || max <= min,
+    state: hasBegun ? "running" : "waiting",
+    indeterminate,
     min,
     max,
-    current: finite(data.current, min),
+    current,
     label: "label" in data ? text(data.label, "") : values.label,
     ...pace(data),
   };
@@ -614,7 +617,7 @@ export class ProgressBar extends EventTarget {
   #values = UNKNOWN;
   #view = null;
   #isConnected = true;
-  #heard = 0;
+  #heard = { init: 0, later: 0 };
   #callbacks = new Map();
   #stop;
 
@@ -824,33 +827,37 @@ export class ProgressBar extends EventTarget {
   #receive(event, data) {
     const payload = typeof data === "object" && data !== null ? data : {};
     if ((payload.bar ?? null) !== this.bar) return;
-    this.#heard += 1;
-    if (event === "init") this.#footer.asked(false);
-    if (event in CHANGES) this.#change(advance(this.#values, event, payload));
+    if (event in CHANGES) {
+      this.#heard[event === "init" ? "init" : "later"] += 1;
+      if (event === "init") this.#footer.asked(false);
+      this.#change(advance(this.#values, event, payload));
+    }
     this.#tell(event, payload);
   }
 
   async #watch() {
     const { socket } = this;
-    const [id, heard] = [socket.id, this.#heard];
+    const { id } = socket;
+    const before = { ...this.#heard };
     const answer = await this.#ask("watch");
     if (this.#stop === null || socket.id !== id) return; // destroyed, or connected anew, which asked again
     if (answer.error) this.#onUnwatchable(answer.error);
-    else if (answer.state) this.#join(answer.state, this.#heard !== heard);
+    else if (answer.state) this.#join(answer.state, before);
   }
 
-  // Whoever is connected gets the namespace's own bar anyway.
-  #onUnwatchable({ message }) {
-    if (this.bar !== null && this.#values.state === "waiting") this.#change({ ...this.#values, state: "refused", message });
+  // Whoever is connected gets the namespace's own bar anyway, and a bar that nobody has begun may be begun any time.
+  #onUnwatchable({ code, message }) {
+    if (this.bar === null || code === "unknown_bar" || this.#values.state !== "waiting") return;
+    this.#change({ ...this.#values, state: "refused", message });
   }
 
-  // What was heard since the question is newer than the answer, except for the range, which no update tells.
-  #join(state, isLate) {
+  // Updates and ends heard since the question are newer than the answer, except for the range, which they do not tell.
+  #join(state, before) {
     const { current, label, rate, remaining, message, state: known } = this.#values;
     const values = joined(this.#values, state);
     const newer = { current, label: label || values.label, rate, remaining, message, state: known };
-    this.#change(isLate && known !== "waiting" ? { ...values, ...newer } : values);
-    this.#tell("init", state);
+    this.#change(this.#heard.later === before.later ? values : { ...values, ...newer });
+    if (this.#heard.init === before.init) this.#tell("init", state);
   }
 
   /** Ask the server about this bar; whatever goes wrong is in `error`, as the server's own refusals are. */
