@@ -1,0 +1,24 @@
+/** What the pages with progress bars share. */
+
+import { keepConnected, showConnection } from "home/connection";
+
+export const byId = (id) => document.getElementById(id);
+
+/** Show how a socket is connected, and let the buttons be pressed only while it is. */
+export function follow(socket, enable) {
+  showConnection(socket, byId("state"));
+  keepConnected(socket);
+  for (const event of ["connect", "disconnect"]) socket.on(event, () => enable(socket.connected));
+}
+
+/** Send an event, and show what the server has against it; give the answer, or null after an error. */
+export async function ask(socket, event, ...data) {
+  const output = byId("result");
+  output.value = "";
+  output.classList.remove("failed");
+  const answer = await socket.emitWithAck(event, ...data);
+  if (!answer?.error) return answer ?? {};
+  output.classList.add("failed");
+  output.value = answer.error.message;
+  return null;
+}
