@@ -55,7 +55,7 @@ async function upload(file) {
   body.set("file", file);
   const response = await fetch(form.action, { method: "POST", body });
   const answer = await response.json();
-  if (!response.ok) throw new Error(Object.values(answer.errors).flat().map(({ message }) => message ?? "").join(" "));
+  if (!response.ok) throw new Error(Object.values(answer.errors).flat().join(" "));
   return answer.upload;
 }
 
