@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dtws_sio.progress import Bar
 
 COLUMNS: Final = ("sku", "name", "price")
-BATCH: Final = 500
-"""Rows that are written in one statement; also how often the bar moves and a cancel is heeded."""
+BATCH: Final = 200
+"""Rows that are written in one statement; also how often the bar moves, a cancel is heeded and others get their turn."""
 MAX_REJECTED: Final = 100
 """A file with more bad rows than this is not a price list."""
 

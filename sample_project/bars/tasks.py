@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from dtws_sio.progress import bar
+
 from sample.celery import app
 
 STEPS: Final = 60

@@ -1045,7 +1045,7 @@ const STYLES = `
     justify-content: center;
     overflow: hidden;
     white-space: nowrap;
-    color: #fff;
+    color: var(--sio-progress-text, #fff);
     background-color: var(--_fill);
     transition: width .2s;
   }

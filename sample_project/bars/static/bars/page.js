@@ -2,6 +2,8 @@
 
 import { keepConnected, showConnection } from "home/connection";
 
+const SAID_BY_THE_BAR = new Set(["cancelled", "bad_file"]);
+
 export const byId = (id) => document.getElementById(id);
 
 /** Show how a socket is connected, and let the buttons be pressed only while it is. */
@@ -18,6 +20,7 @@ export async function ask(socket, event, ...data) {
   output.classList.remove("failed");
   const answer = await socket.emitWithAck(event, ...data);
   if (!answer?.error) return answer ?? {};
+  if (SAID_BY_THE_BAR.has(answer.error.code)) return null;
   output.classList.add("failed");
   output.value = answer.error.message;
   return null;
