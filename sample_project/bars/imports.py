@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("sku", "name", "price")
 BATCH: Final = 200
-"""Rows that are written in one statement; also how often the bar moves, a cancel is heeded and others get their turn."""
+"""Rows that are written in one statement; then the bar moves, a cancel is heeded and others get their turn."""
 MAX_REJECTED: Final = 100
 """A file with more bad rows than this is not a price list."""
 
