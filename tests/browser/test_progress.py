@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.browser.sample import Database, Site
+    from tests.browser.watch import Watch
     from tests.live.servers import Server
 
 pytestmark = pytest.mark.browser
@@ -108,7 +109,7 @@ def test_an_import_reports_the_rows_that_are_wrong(page: Page) -> None:
     expect(page.locator(".progressbar-label")).to_have_text("Row 1,000")
 
 
-def test_an_import_that_fails_says_why(page: Page) -> None:
+def test_an_import_that_fails_says_why(page: Page, watch: Watch) -> None:
     page.goto("/progress/import/")
     page.get_by_role("button", name="A broken file").click()
     expect(page.locator("#bar")).to_have_attribute("data-state", "failed")
@@ -118,6 +119,9 @@ def test_an_import_that_fails_says_why(page: Page) -> None:
         page.get_by_role("button", name="Import").click()
     assert answered.value.status == 400
     expect(page.locator("#result")).to_contain_text("txt")
+    (fault,) = watch.faults
+    assert "400 (Bad Request)" in fault  # Chromium itself reports such an answer
+    watch.faults.clear()
 
 
 def test_an_import_of_100_000_rows_is_cancelled(page: Page) -> None:
