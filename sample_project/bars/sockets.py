@@ -55,7 +55,7 @@ class Many(ProgressBarMixin, Namespace):
     def on_go(self, sid: str) -> None:
         for number in range(BARS):
             job = self.bar(f"job-{number}", room=sid, max=STEPS)
-            job.start(self.work, job, pause=0.02 + 0.005 * (7 * number % BARS))
+            job.start(self.work, job, pause=0.02 + 0.002 * (7 * number % BARS))
 
     def work(self, job: Bar, pause: float) -> None:
         for _ in job.track(range(STEPS)):

@@ -575,6 +575,9 @@ function countWatchers(socket, bar, change) {
 
 const BARS = new WeakMap();
 
+/** What "watch" is answered while this client has no bar of that name; the second, if only others have one. */
+const NOT_YET = new Set(["unknown_bar", "permission_denied"]);
+
 const OPTIONS = Object.freeze({
   bar: null,
   engine: "html5",
@@ -845,9 +848,9 @@ export class ProgressBar extends EventTarget {
     else if (answer.state) this.#join(answer.state, before);
   }
 
-  // Whoever is connected gets the namespace's own bar anyway, and a bar that nobody has begun may be begun any time.
+  // Whoever is connected gets the namespace's own bar anyway.
   #onUnwatchable({ code, message }) {
-    if (this.bar === null || code === "unknown_bar" || this.#values.state !== "waiting") return;
+    if (this.bar === null || NOT_YET.has(code) || this.#values.state !== "waiting") return;
     this.#change({ ...this.#values, state: "refused", message });
   }
 

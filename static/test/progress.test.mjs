@@ -569,23 +569,25 @@ test("an answer for a connection that is gone is not looked at", async () => {
 });
 
 test("a bar that may not be watched says why", async () => {
-  const refusal = { error: { code: "forbidden", message: "not your bar" } };
+  const refusal = { error: { code: "not_authenticated", message: "log in first" } };
   const { bar, find, socket } = start({ bar: "rows" }, new Socket({ watch: () => refusal }));
   await settled();
   assert.equal(bar.state, "refused");
-  assert.equal(find("[role=status]").textContent, "Not available: not your bar");
+  assert.equal(find("[role=status]").textContent, "Not available: log in first");
   socket.hear("init", init({ bar: "rows" }));
   assert.equal(bar.state, "running");
 });
 
-test("a bar that nobody has begun yet is waited for", async () => {
-  const refusal = { error: { code: "unknown_bar", message: "there is no such bar" } };
-  const { bar, find, socket } = start({ bar: "rows" }, new Socket({ watch: () => refusal }));
-  await settled();
-  assert.deepEqual([bar.state, find("[role=status]").textContent], ["waiting", ""]);
-  socket.hear("init", init({ bar: "rows" }));
-  assert.equal(bar.state, "running");
-});
+for (const code of ["unknown_bar", "permission_denied"]) {
+  test(`a bar that this client does not have yet, so that the answer is ${code}, is waited for`, async () => {
+    const refusal = { error: { code, message: "there is no such bar" } };
+    const { bar, find, socket } = start({ bar: "rows" }, new Socket({ watch: () => refusal }));
+    await settled();
+    assert.deepEqual([bar.state, find("[role=status]").textContent], ["waiting", ""]);
+    socket.hear("init", init({ bar: "rows" }));
+    assert.equal(bar.state, "running");
+  });
+}
 
 test("where a bar stands is told once, be it by an init of its own or in the answer", async () => {
   const socket = new Socket();

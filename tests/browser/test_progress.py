@@ -109,6 +109,20 @@ def test_an_import_reports_the_rows_that_are_wrong(page: Page) -> None:
     expect(page.locator(".progressbar-label")).to_have_text("Row 1,000")
 
 
+def test_an_import_is_nobody_elses_business(page: Page, open_window: Callable[..., Page], site: Site) -> None:
+    """A page whose own import has not begun shows nothing of others', and no error either."""
+    page.goto("/progress/import/")
+    page.locator("#file").set_input_files(price_list(1))
+    page.get_by_role("button", name="Import").click()
+    expect(page.locator("#bar")).to_have_attribute("data-state", "done")
+    other = open_window(site.url)
+    with other.expect_event("websocket"):
+        other.goto("/progress/import/")
+    expect(other.get_by_role("button", name="Import")).to_be_enabled()
+    expect(other.locator("#bar")).to_have_attribute("data-state", "waiting")
+    expect(other.locator("#bar").get_by_role("status")).to_have_text("")
+
+
 def test_an_import_that_fails_says_why(page: Page, watch: Watch) -> None:
     page.goto("/progress/import/")
     page.get_by_role("button", name="A broken file").click()
