@@ -45,8 +45,9 @@ bench: $(INSTALLED) $(BUILT) $(VENV)/.bench-installed ## measure beside Node's s
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 .PHONY: soak
-soak: $(INSTALLED) $(BUILT) ## break the server for minutes: 100,000 conversations, then 100,000 clients
+soak: $(INSTALLED) $(BUILT) ## break the server for minutes: 100,000 conversations, connects and clients
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} $(BIN)/pytest -n auto tests/fuzz
+	@ATTACK_CONNECTS=$${ATTACK_CONNECTS:-100000} $(BIN)/pytest tests/attack/test_floods.py::test_so_many_may_connect
 	@$(BIN)/python benchmarks/soak.py
 
 .PHONY: clean

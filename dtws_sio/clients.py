@@ -43,6 +43,7 @@ from dtws_sio.security import SparingLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from dtws_sio.attendance import Attendance
     from dtws_sio.engine import Server, StockServer
     from dtws_sio.limits import Connections, Lease, Rate, RateStore
     from dtws_sio.pool import Mailbox, Pool
@@ -67,20 +68,28 @@ FAILED: Final = ("handler_failed", "Internal server error")
 
 _NO_BODY: Final = BytesIO()
 
+_NO_LEASES: Final[dict[str, Lease]] = {}
+"""Shared by all strangers, who are most."""
+
 MAILBOX_EVENTS: Final = 1000
 """Events of one connection that may wait or run; with more, it is not read until all of them are done."""
+
+
+MOST_NAMESPACES: Final = 100
+"""Namespaces that one connection may be in at once; where any may be joined, a client could make up no end of them."""
 
 
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("bucket", "clients", "environ", "incomplete", "leases", "load", "unsettled")
+    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "unsettled")
 
     def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
         self.load = load
         self.bucket = bucket
-        self.leases = {"": lease}
+        self.lease = lease
+        self.leases: dict[str, Lease] = _NO_LEASES
         self.unsettled: dict[str, Mailbox] = {}
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
@@ -98,6 +107,7 @@ class Clients:
         table: The handlers.
         engine: The Engine.IO server that carries the packets.
         manager: Who is in which room.
+        attendance: Who is present, for all processes.
         pool: Runs the handlers.
         open_namespaces: Namespaces that may be joined although they have no handler; "*" for all.
         ack_errors: The setting ACK_ERRORS.
@@ -117,6 +127,7 @@ class Clients:
         table: HandlerTable,
         engine: Server | StockServer,
         manager: Manager,
+        attendance: Attendance,
         pool: Pool,
         open_namespaces: Collection[str],
         ack_errors: bool,
@@ -132,6 +143,7 @@ class Clients:
         self._table = table
         self._engine = engine
         self._manager = manager
+        self._attendance = attendance
         self._pool = pool
         self._open_namespaces = open_namespaces
         self._ack_errors = ack_errors
@@ -176,7 +188,7 @@ class Clients:
         if carrier is not None:
             for client in list(carrier.clients.values()):
                 self._leave(client, reason)
-            for lease in carrier.leases.values():
+            for lease in (carrier.lease, *carrier.leases.values()):
                 lease.release()
 
     def received(self, eio_sid: str, data: Any) -> None:
@@ -196,8 +208,7 @@ class Clients:
             _later(logger, logging.WARNING, "closed the connection of %s: %s", carrier.address, error)
             self._engine.close(eio_sid, self._engine.reason.PARSE_ERROR)
 
-    @staticmethod
-    def _completed(carrier: _Carrier, data: Any) -> Packet | None:
+    def _completed(self, carrier: _Carrier, data: Any) -> Packet | None:
         """Give the packet that is complete with what arrived, or None while attachments are due."""
         awaited = carrier.incomplete
         if awaited is None:
@@ -210,7 +221,10 @@ class Clients:
             return None
         if not isinstance(data, bytes):
             raise ProtocolError("text where a binary attachment is due")
-        if not awaited.add_attachment(data):
+        is_complete = awaited.add_attachment(data)
+        if awaited.size > self._mailbox_bytes:
+            raise ProtocolError(f"a packet and its attachments of more than {self._mailbox_bytes} bytes together")
+        if not is_complete:
             return None
         carrier.incomplete = None
         return awaited
@@ -233,6 +247,10 @@ class Clients:
             if present.accepted:
                 raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
             return  # a page that calls connect() twice means one connection
+        if len(carrier.clients) >= MOST_NAMESPACES:
+            _later(logger, logging.INFO, "refused %s (%s): it is in too many namespaces", namespace, carrier.address)
+            self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Too many namespaces"})
+            return
         # Whoever leaves and comes again before it was let in waits for its own turn: one handler at once, not many.
         mailbox = carrier.unsettled.setdefault(namespace, self._pool.mailbox())
         client = Client(
@@ -376,7 +394,7 @@ class Clients:
             strict=True,
         ):
             if topic is not None and topic not in carrier.leases:
-                carrier.leases[topic] = admit(topic)
+                carrier.leases = {**carrier.leases, topic: admit(topic)}
 
     def _handle_life_event(self, client: Client, event: str, detail: Any) -> Any:
         """Call the handler, if there is one; it gets the detail (auth, or the reason) if it has a place for it."""
@@ -401,6 +419,7 @@ class Clients:
         if client.left is None:
             self._manager.accept(client)
             self.revocation.enrol(client)
+            self._on_rolls(self._attendance.joined, client)
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
@@ -437,6 +456,7 @@ class Clients:
         try:
             with suppress(HandlerFailedError, *REFUSALS):  # logged already; nobody is left to be told
                 self._call(client, "disconnect", client.left)
+            self._on_rolls(self._attendance.gone, client)
         finally:
             self._forget(client)
 
@@ -446,6 +466,11 @@ class Clients:
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
+
+    def _on_rolls(self, change: Callable[[Client], None], client: Client) -> None:
+        """Enter a client on the rolls or strike it off; what its description raises is logged."""
+        with suppress(HandlerFailedError, *ANSWERS):
+            dispatch.run(change, (client,), partial(client.origin, "presence"), ANSWERS, client.surroundings)
 
     # Rights that end
 
@@ -474,6 +499,7 @@ class Clients:
             if not rule(request, room):
                 security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
                 self._manager.leave_room(client.sid, client.namespace, room)
+                self._attendance.left(client, room)
 
     # Handling and answering
 
@@ -493,7 +519,7 @@ class Clients:
                 dispatch.logger.info("dropped %s, which is gone", client.origin(event))
                 return
             function = handler.function
-            if not handler.is_plain or self._table.terms(client.namespace).guards:
+            if not handler.is_plain or client.namespace in self._table.guarded:
                 function = partial(self._checked, client, handler)
             origin = partial(client.origin, event)
             answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)

@@ -319,7 +319,7 @@ def _unusable_option(name: object) -> Problem:
 
 
 def without_password(url: str) -> str:
-    """Give the URL of a message queue as messages may show it."""
+    """Give the URL of a message queue as messages may show it; its options may hold a password too."""
     scheme, _, rest = url.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 

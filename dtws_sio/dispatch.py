@@ -112,11 +112,8 @@ class Handler:
     limits: tuple[RateLimit, ...] = ()
     converter: Converter | None = None
     place: tuple[str, str] = ("", "")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is nothing to ask before it is called."""
-        return not self.guards and not self.limits and self.converter is None
+    is_plain: bool = True
+    """Whether there is nothing to ask before it is called."""
 
     def takes(self, count: int) -> bool:
         """Tell whether the function can be called with so many positional arguments."""
@@ -145,15 +142,18 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
         )
     fewest, most = _arity(function, event)
     own = leading + (2 if event == "connect" else 1)
+    guards, limits = guards_of(function), rate_limits(function)
+    converter = None if event == "disconnect" else make_converter(function, own)
     handler = Handler(
         function,
         fewest,
         most,
         concurrent=getattr(function, "__dtws_sio_concurrent__", False),
         leading=own,
-        guards=guards_of(function),
-        limits=rate_limits(function),
-        converter=None if event == "disconnect" else make_converter(function, own),
+        guards=guards,
+        limits=limits,
+        converter=converter,
+        is_plain=not guards and not limits and converter is None,
     )
     wanted = _SIGNATURES.get(event, _EVENT_SIGNATURE)
     counts = [leading + count for count in wanted.counts]
@@ -219,11 +219,13 @@ class Terms:
         guards: Asked when a client connects, at each event, and when its rights change.
         authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
         may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
+        describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
     """
 
     guards: tuple[Guard, ...] = ()
     authenticators: tuple[identity.Authenticator, ...] | None = None
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
+    describe: Callable[[str], dict[str, Any]] | None = None
 
 
 NO_TERMS: Final = Terms()
@@ -235,10 +237,14 @@ class HandlerTable:
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, Handler]] = {}
         self._terms: dict[str, Terms] = {}
+        self.guarded: set[str] = set()
+        """Namespaces that have guards of their own."""
 
     def set_terms(self, namespace: str, **terms: Any) -> None:
         """Set some terms of a namespace; its clients are held to them from now on."""
         self._terms[namespace] = replace(self.terms(namespace), **terms)
+        if self._terms[namespace].guards:
+            self.guarded.add(namespace)
 
     def terms(self, namespace: str) -> Terms:
         """Give the terms of a namespace."""
@@ -357,7 +363,8 @@ def run(
         except answers:
             identity.finish_requests(context)
             raise
-        identity.finish_requests(context)
+        if identity.requests in context:
+            identity.finish_requests(context)
         return result
     except answers:
         raise

@@ -75,6 +75,10 @@ class OversizedEmitError(EmitError):
     """An event is larger than the setting MAX_EMIT allows; nothing of it was sent."""
 
 
+class PresenceError(DtwsSioError):
+    """Who is present cannot be told, because the store that all processes share cannot be reached."""
+
+
 class ProtocolError(DtwsSioError, ValueError):
     """A client sent something that Socket.IO does not allow; its connection is closed."""
 

@@ -230,8 +230,8 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         return Timeout(self.cfg.keepalive, False)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
-        """Serve one request, and have the connection closed if its body comes too slowly."""
-        from dtws_sio.listener import PacedSource, SlowBodyError
+        """Serve one request, and have the connection closed if its body comes too slowly, or its answer is not read."""
+        from dtws_sio.listener import PacedSource, SlowBodyError, SlowReaderError
 
         self._headers_are_here()
         self.requests.add(req)
@@ -239,7 +239,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         req.unreader.sock = PacedSource(sock, seconds=BODY_SECONDS, rate=BODY_RATE)
         try:
             return super().handle_request(listener_name, req, sock, addr)
-        except SlowBodyError as error:
+        except (SlowBodyError, SlowReaderError) as error:
             self.log.info("cut off %s %s from %s: %s", req.method, req.path, addr, error)
             raise StopIteration from error
         finally:

@@ -24,6 +24,7 @@ from django.contrib.auth import get_user, get_user_model
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core import signing
 from django.core.handlers.wsgi import WSGIRequest
+from django.http import parse_cookie
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from dtws_sio import topics
@@ -126,7 +127,19 @@ class HandshakeRequest(WSGIRequest):
             session.save()
 
 
-_requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")
+def owner_of(environ: dict[str, Any]) -> str | None:
+    """
+    Give the session cookie of a request, which all requests of a connection have to share with its handshake.
+
+    Whoever learns the name of another's connection, from a log for one, cannot speak or listen through it.
+    """
+    cookies = environ.get("HTTP_COOKIE")
+    if not cookies or django_settings.SESSION_COOKIE_NAME not in cookies:
+        return None
+    return parse_cookie(cookies).get(django_settings.SESSION_COOKIE_NAME)
+
+
+requests: ContextVar[dict[str, HandshakeRequest]] = ContextVar("dtws_sio_requests")
 """The requests that were asked for in this context, by sid."""
 
 _is_event: ContextVar[bool] = ContextVar("dtws_sio_is_event", default=False)
@@ -143,10 +156,10 @@ def request_of(sid: str, environ: dict[str, Any], identity: Identity | None) -> 
     """Give a client's request: within an event the same one each time, a fresh one in each event and elsewhere."""
     if not _is_event.get():
         return HandshakeRequest(environ, identity)
-    known = _requests.get(None)
+    known = requests.get(None)
     if known is None:
         known = {}
-        _requests.set(known)
+        requests.set(known)
     if sid not in known:
         known[sid] = HandshakeRequest(environ, identity)
     return known[sid]
@@ -154,7 +167,7 @@ def request_of(sid: str, environ: dict[str, Any], identity: Identity | None) -> 
 
 def finish_requests(context: Context) -> None:
     """Save what was changed in sessions during the event that ran in this context."""
-    for request in context.get(_requests, _NONE).values():
+    for request in context.get(requests, _NONE).values():
         request.finish()
 
 

@@ -22,6 +22,9 @@ _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 LONGEST_NUMBER = 100
 """Digits of the longest number that is read; int() of many more costs quadratic time."""
 
+DEEPEST = 400
+"""How deep what is read may nest; whatever walks through it takes up to two of Python's 1,000 frames for each level."""
+
 encode_django_type: Callable[[Any], Any] = DjangoJSONEncoder().default
 
 
@@ -57,15 +60,41 @@ def loads(text: str | bytes, **_: Any) -> Any:
     Read JSON text; whole numbers beyond 64 bits become floats, as in JavaScript.
 
     Raises:
-        ValueError: If it is not JSON, nests too deeply, or holds a number of more than `LONGEST_NUMBER` digits.
+        ValueError: If it is not JSON, nests deeper than `DEEPEST`, or holds a number of more than `LONGEST_NUMBER`
+            digits.
     """
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            return json.loads(text, parse_int=_short_int, parse_constant=_refuse)
+            value = json.loads(text, parse_int=_short_int, parse_constant=_refuse)
         except RecursionError as error:
             raise ValueError("JSON nests too deeply") from error
+    if len(text) > 2 * DEEPEST and _openings(text) > DEEPEST and _nests_deeper(value, DEEPEST):
+        raise ValueError("JSON nests too deeply")
+    return value
+
+
+def _openings(text: str | bytes) -> int:
+    """Count the brackets that begin lists and objects, and those in strings; nothing nests deeper."""
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
+
+
+def _nests_deeper(value: Any, levels: int) -> bool:
+    """Tell whether lists and objects nest deeper than so many levels, looking at one level after the other."""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [
+            item
+            for each in level
+            if (kind := type(each)) is list or kind is dict
+            for item in (each if kind is list else each.values())
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _short_int(digits: str) -> int:

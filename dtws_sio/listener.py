@@ -15,7 +15,6 @@ import logging
 import socket
 import time
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import eventlet
@@ -50,10 +49,47 @@ NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENO
 SENDFILE_BLOCK: Final = 65536
 """Bytes of a file sent before others run; 20 MB to a fast reader would otherwise hold the hub all the while."""
 
+READER_SECONDS = 60.0
+"""How long a client may take nothing of an answer that waits for it. nginx's default (send_timeout)."""
+
+TLS_RECORD: Final = 16384
+"""Bytes that a record of TLS holds. RFC 8446 section 5.1."""
+
 logger = logging.getLogger("dtws_sio.listener")
 
 
-class ServerSocket(GreenSocket):  # type: ignore[misc]
+class SlowReaderError(TimeoutError):
+    """A client took nothing of its answer for longer than is allowed."""
+
+
+class Impatient:
+    """
+    For sockets: a client that stops reading its answer must not hold a connection's greenlet for good.
+
+    Attributes:
+        most: Bytes that are sent at once.
+    """
+
+    most: int | None = None
+
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        """
+        Send some of the data, as `sendall` does until all is sent.
+
+        Raises:
+            SlowReaderError: If the other end took nothing for `READER_SECONDS`.
+        """
+        error = SlowReaderError(f"nothing of its answer was read for {READER_SECONDS:g} s")
+        with eventlet.Timeout(READER_SECONDS, error):
+            sent: int = super().send(data[: self.most], flags)  # type: ignore[misc]
+            return sent
+
+    def sendall(self, data: bytes, flags: int = 0) -> None:
+        """Send everything; what is left is never copied."""
+        super().sendall(memoryview(data), flags)  # type: ignore[misc]
+
+
+class ServerSocket(Impatient, GreenSocket):  # type: ignore[misc]
     """
     A green socket that can send a file; what it accepts is of this class too.
 
@@ -72,6 +108,16 @@ class ServerSocket(GreenSocket):  # type: ignore[misc]
             sent += len(block)
             eventlet.sleep()
         return sent
+
+
+class TLSSocket(Impatient, GreenSSLSocket):  # type: ignore[misc]
+    """
+    A green TLS connection of a server; eventlet's class makes objects of itself only, which `tls` turns into this.
+
+    OpenSSL takes all that it is given or nothing, so that it is given what fits into one record.
+    """
+
+    most = TLS_RECORD
 
 
 class WebSocketConnection:
@@ -254,10 +300,16 @@ def tls(context: SSLContext, *, suppress_ragged_eofs: bool = True) -> Callable[[
     The context's own `wrap_socket` is green only if the context was made after patching; a hook in gunicorn's
     configuration file may have made it before.
     """
-    return partial(
-        GreenSSLSocket,
-        server_side=True,
-        do_handshake_on_connect=False,
-        suppress_ragged_eofs=suppress_ragged_eofs,
-        _context=context,
-    )
+
+    def wrap(client: GreenSocket) -> GreenSSLSocket:
+        connection = GreenSSLSocket(
+            client,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=suppress_ragged_eofs,
+            _context=context,
+        )
+        connection.__class__ = TLSSocket
+        return connection
+
+    return wrap

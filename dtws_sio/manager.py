@@ -160,16 +160,21 @@ class Manager(socketio.Manager):  # type: ignore[misc]
             raise ValueError(f"the client {sid!r} is not connected to the namespace {namespace!r}")
         if room == sid:
             return
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        self._check_room(room, namespace)
         client.rooms.add(room)
         if client.is_here:
             self._members.setdefault((namespace, room), set()).add(client)
 
     def leave_room(self, sid: str, namespace: str, room: Any) -> None:
-        """Take a client of this process out of a room; one that is not in it is no error."""
+        """
+        Take a client of this process out of a room; one that is not in it is no error.
+
+        Raises:
+            RoomNameError: As `enter_room` does.
+        """
         client = self.find(sid, namespace)
-        if client is not None:
+        if client is not None and room != sid:
+            self._check_room(room, namespace)
             client.rooms.discard(room)
             self._drop(client, room)
 
@@ -180,10 +185,13 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         Raises:
             RoomNameError: If the room is the private one of a client.
         """
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        self._check_room(room, namespace)
         for client in self._members.pop((namespace, room), _NOBODY):
             client.rooms.discard(room)
+
+    def _check_room(self, room: Any, namespace: str) -> None:
+        if isinstance(room, str) and self.find(room, namespace) is not None:
+            raise RoomNameError(f"the room {room!r} is the private room of a client")
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Give the rooms that a client is in, its private one among them."""
@@ -355,6 +363,7 @@ class RedisManager(_LoudRedisManager, Manager):
         try:
             self.server.check_room_rule(sid, namespace, room)
             super()._handle_enter_room(message)
+            self.server.note_room(sid, namespace, room)
         except PermissionDeniedError as error:
             security.logger.warning("denied the room %r to %s of %s: %s", room, sid, namespace, error.code)
         except Exception:
@@ -368,6 +377,22 @@ class RedisManager(_LoudRedisManager, Manager):
             super()._handle_emit(message)
         finally:
             _volatile.reset(token)
+
+    def _handle_leave_room(self, message: dict[str, Any]) -> None:
+        super()._handle_leave_room(message)
+        runtime.spawn(self._note_left, [message["sid"]], message)
+
+    def _handle_close_room(self, message: dict[str, Any]) -> None:
+        if message.get("host_id") == self.host_id:  # `Server.close_room` sees to the rolls itself
+            super()._handle_close_room(message)
+            return
+        sids = self.server.members(message["namespace"], message["room"])
+        super()._handle_close_room(message)
+        runtime.spawn(self._note_left, sids, message)
+
+    def _note_left(self, sids: list[str], message: dict[str, Any]) -> None:
+        for sid in sids:
+            self.server.note_room(sid, message["namespace"], topics.named(message["room"]), has_left=True)
 
 
 class Publisher(_LoudRedisManager):

@@ -50,6 +50,9 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     It is asked by `enter_room`, and again for each room of a client when its user's rights change.
     """
 
+    tracks_presence: ClassVar[bool] = False
+    """Whether it is kept track of who is in each room, and the rooms are told."""
+
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace_path(namespace))
 
@@ -64,6 +67,14 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     def user(self, sid: str) -> Any:
         """Give a client's Django user as it is now; as `sio.user`."""
         return self.server.user(sid, namespace=self.namespace)
+
+    def describe(self, sid: str) -> dict[str, Any]:
+        """Give what others see of a client where presence is tracked; override it to show something else."""
+        return self.server.describe(sid, namespace=self.namespace)
+
+    def present(self, room: Any = None) -> list[dict[str, Any]]:
+        """Give who is in a room, or in the whole namespace; as `sio.present`."""
+        return self.server.present(room, namespace=self.namespace)
 
     def emit(
         self,

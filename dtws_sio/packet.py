@@ -137,10 +137,7 @@ class Packet(socketio.packet.Packet):  # type: ignore[misc]
         self.size += len(attachment)
         if len(self.attachments) < self.attachment_count:
             return False
-        try:
-            self.data = self._filled(self.data)
-        except RecursionError as error:
-            raise ProtocolError("the payload nests too deeply") from error
+        self.data = self._filled(self.data)
         return True
 
     def _filled(self, value: Any) -> Any:

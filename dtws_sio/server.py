@@ -17,6 +17,7 @@ import socketio
 from django.db import transaction
 
 from dtws_sio import conf, dispatch, engine, limits, manager, origins, permissions, runtime, topics
+from dtws_sio.attendance import Attendance, Socket, tells
 from dtws_sio.clients import LEFT_NAMESPACE, Clients
 from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
 from dtws_sio.engine.answers import Refusal
@@ -29,16 +30,18 @@ from dtws_sio.exceptions import (
     NotServingError,
     PermissionDeniedError,
 )
-from dtws_sio.identity import user_key_of
+from dtws_sio.identity import owner_of, user_key_of
 from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
+from dtws_sio.presence import Presence, rolls_for
 from dtws_sio.rights import Change, Signals
 from dtws_sio.surroundings import surroundings
 
 if TYPE_CHECKING:
     from dtws_sio.client import Client
     from dtws_sio.identity import Authenticator, HandshakeRequest
+    from dtws_sio.presence import Rolls
 
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:
@@ -53,6 +56,10 @@ _SERVE: Final = (
     "Processes that serve Socket.IO clients are started by `manage.py runsocketio`, by gunicorn with "
     "dtws_sio.gunicorn.EventletWorker, or by sio.start()."
 )
+
+
+_OF_SERVING: Final = ("eio", "manager", "clients", "presence", "attendance", "environ")
+"""Attributes that only a serving process has."""
 
 
 class _UpstreamLogger(_LoggerAdapter):
@@ -87,7 +94,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         """Stand in, before `start`, for what only a serving process has."""
         if name == "manager":
             return manager.for_publisher(conf.settings())
-        if name in {"eio", "clients", "environ", "async_mode", "async_handlers"}:
+        if name in {*_OF_SERVING, "async_mode", "async_handlers"}:
             raise NotServingError(f"sio.{name} exists only where clients are served. {_SERVE}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -240,11 +247,14 @@ class Server(socketio.Server):  # type: ignore[misc]
                 **settings.server,
             )
             self._pool = make_pool(settings.handler_pool)
+            self.presence = Presence(rolls_for(settings), self._tell_room, partial(tells, self.table))
+            self.attendance = Attendance(self.table, self.presence)
             self._rates = limits.store(settings)
             self.clients = Clients(
                 table=self.table,
                 engine=self.eio,
                 manager=self.manager,
+                attendance=self.attendance,
                 pool=self._pool,
                 open_namespaces=self.namespaces,
                 ack_errors=settings.ack_errors,
@@ -262,8 +272,10 @@ class Server(socketio.Server):  # type: ignore[misc]
                 mailbox_bytes=settings.max_payload,
             )
             self.eio.receiver = self.clients
+            self.eio.owner_of = owner_of
             self.manager.initialize()
             self.manager_initialized = True
+            self.presence.start()
             self.serving = True
             self.stopped = False
 
@@ -283,10 +295,18 @@ class Server(socketio.Server):  # type: ignore[misc]
         for eio_sid in list(self.eio.sockets):
             self.eio.close(eio_sid, self.reason.SERVER_DISCONNECT)
         ended = self._pool.wait_until_idle(seconds)
+        self.presence.stop()
         self.eio.shutdown()
         self._rates.close()
         self.serving = False
-        del self.eio, self.manager, self.clients, self.environ  # from now on `__getattr__` answers for them
+        del (
+            self.eio,
+            self.manager,
+            self.clients,
+            self.presence,
+            self.attendance,
+            self.environ,
+        )  # from now on `__getattr__` answers for them
         return ended
 
     def _engineio_server_class(self) -> type[engine.Server | engine.StockServer]:
@@ -378,14 +398,21 @@ class Server(socketio.Server):  # type: ignore[misc]
 
         Raises:
             PermissionDeniedError: If the rule (`room_rule`, `Namespace.may_enter_room`) says no.
-            RoomNameError: If the name is one that only topics have.
+            RoomNameError: If it is None, cannot be a key, has a name that only topics have, or is another client's.
             TopicError: If the room is an unsaved object.
-            ValueError: If there is no such client and no message queue, or the room is another client's private one.
+            ValueError: If there is no such client and no message queue.
         """
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
         self.check_room_rule(sid, path, name)
         self._run_here(self.manager.enter_room, sid, path, name)
+        self.note_room(sid, path, name)
+
+    def note_room(self, sid: str, path: str, name: Any, *, has_left: bool = False) -> None:
+        """Keep the rolls of a room that a client, if it is here, has entered or left."""
+        client = self._local(sid, path)
+        if client is not None:
+            (self.attendance.left if has_left else self.attendance.entered)(client, name)
 
     def check_room_rule(self, sid: str, path: str, name: Any) -> None:
         """Ask a namespace's rule, if it has one and the client is here. Raises PermissionDeniedError if it says no."""
@@ -396,11 +423,26 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
-        self._run_here(self.manager.leave_room, sid, namespace_path(namespace), topics.room(room))
+        topics.check_room(room)
+        path, name = namespace_path(namespace), topics.room(room)
+        self._run_here(self.manager.leave_room, sid, path, name)
+        self.note_room(sid, path, name, has_left=True)
 
     def close_room(self, room: Any, namespace: str | None = None) -> None:
-        """Take everybody out of a room, in all processes. Raises ValueError if it is a client's private one."""
-        self._run_here(self.manager.close_room, topics.room(room), namespace_path(namespace))
+        """Take everybody out of a room, in all processes. Raises RoomNameError as `enter_room` does."""
+        topics.check_room(room)
+        path, name = namespace_path(namespace), topics.room(room)
+        sids = self.members(path, name)
+        self._run_here(self.manager.close_room, name, path)
+        for sid in sids:
+            self.note_room(sid, path, name, has_left=True)
+
+    def members(self, path: str, name: Any) -> list[str]:
+        """Give the sids of this process's clients in a room."""
+        return [sid for sid, _ in self._run_here(self._participants, path, name)] if self.serving else []
+
+    def _participants(self, path: str, name: Any) -> list[tuple[str, str]]:
+        return list(self.manager.get_participants(path, name))
 
     def warn(self, sid: str, message: str, namespace: str | None = None) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""
@@ -473,6 +515,67 @@ class Server(socketio.Server):  # type: ignore[misc]
         """Give a client's Django user as it is now; an anonymous one for strangers. Raises KeyError as `request`."""
         return self.request(sid, namespace).user
 
+    def track_presence(
+        self, describe: Callable[[str], dict[str, Any]] | None = None, *, namespace: str | None = None
+    ) -> None:
+        """
+        Keep track of who is in each room of a namespace, and tell its rooms (`presence_joined`, `presence_left`).
+
+        A `Namespace` says `tracks_presence = True` instead.
+
+        Args:
+            describe: Called with a sid, gives what others see of that client; by default id and name of its user.
+            namespace: The path, "/" by default.
+        """
+        path = namespace_path(namespace)
+        self.table.set_terms(path, describe=describe or partial(self.describe, namespace=path))
+
+    def describe(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
+        """Give what others see of a client, where nothing else was said: the id and the name of its user."""
+        user = self.user(sid, namespace)
+        return {"id": user.pk, "name": user.get_username()} if user.is_authenticated else {"id": None, "name": "guest"}
+
+    def present(self, room: Any = None, namespace: str | None = None) -> list[dict[str, Any]]:
+        """
+        Give who is in a room, in all processes, as its members see each other, in the order of their arrival.
+
+        Somebody with several tabs is there once. Without a room it is about the whole namespace.
+
+        Raises:
+            PresenceError: If the message queue's Redis cannot be reached.
+            NotServingError: If this process serves nobody and no message queue is configured.
+        """
+        members = self._rolls().members(namespace_path(namespace), topics.room(room))
+        return [member.info for member in members]
+
+    def sockets(self, user: Any, namespace: str | None = None) -> list[Socket]:
+        """
+        Give the clients of a user, in all processes, as (namespace, sid).
+
+        Args:
+            user: The user.
+            namespace: Only those in this namespace; None for all.
+
+        Raises:
+            TopicError: If the user is anonymous or unsaved.
+            PresenceError, NotServingError: As `present` does.
+        """
+        path = None if namespace is None else namespace_path(namespace)
+        seats = self._rolls().seats(topics.topic(user))
+        return [Socket(seat.namespace, seat.sid) for seat in seats if path in (None, seat.namespace)]
+
+    def _rolls(self) -> Rolls:
+        if self.serving:
+            return self.presence.rolls
+        settings = conf.settings()
+        if settings.message_queue is None:
+            raise NotServingError(f"nobody is present here, and no message queue tells of other processes. {_SERVE}")
+        return rolls_for(settings)
+
+    def _tell_room(self, event: str, data: Any, *, namespace: str, room: str | None, skip_sid: str) -> None:
+        if self.serving:
+            self.emit(event, data, room=room, namespace=namespace, skip_sid=skip_sid)
+
     def recheck(self, *users: Any) -> None:
         """
         Have the rights of users looked at again, in all processes, within a second.
@@ -533,6 +636,8 @@ def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
     rule = getattr(namespace, "may_enter_room", None)
     if rule is not None:
         terms["may_enter_room"] = rule
+    if getattr(namespace, "tracks_presence", False):
+        terms["describe"] = namespace.describe
     return terms
 
 

@@ -13,9 +13,11 @@ Source: rows S-31 and W-F11.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from hashlib import sha256
 from typing import Any, Final
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.utils.functional import LazyObject
 
@@ -69,6 +71,11 @@ def model_topic(model: type[Model], key: object) -> Topic:
     return Topic(f"{PREFIX}{model._meta.label_lower}:{key}")
 
 
+def is_user_topic(name: str) -> bool:
+    """Tell whether a room is the topic of a user."""
+    return name.startswith(model_topic(get_user_model(), ""))
+
+
 def session_topic(session_key: str) -> Topic:
     """Name the topic of a session; the key itself opens the session and so is not part of it."""
     return Topic(f"{PREFIX}session:{sha256(session_key.encode()).hexdigest()}")
@@ -99,11 +106,15 @@ def named(room: Any) -> Any:
 
 def check_room(room: Any) -> None:
     """
-    Refuse a room by a name that only topics have.
+    Refuse what names no room that handlers may have clients enter and leave; they may have it from their client.
 
     Raises:
-        RoomNameError: If it has one.
+        RoomNameError: If it is None, cannot be a key, or has a name that only topics have.
     """
+    if room is None:
+        raise RoomNameError("the room None is the whole namespace; name another")
+    if not isinstance(room, Hashable):
+        raise RoomNameError(f"{str(room)[:100]} cannot name a room; use a string")
     if isinstance(room, str) and room.startswith(PREFIX) and not isinstance(room, Topic):
         raise RoomNameError(
             f"the room name {room[:100]!r} begins with {PREFIX!r}, which is kept for topics; use another"

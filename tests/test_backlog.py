@@ -197,11 +197,19 @@ def test_what_the_connection_holds_counts_too(hub: Hub) -> None:
 @pytest.mark.parametrize("policy", ["drop-oldest", "keep-newest"])
 def test_what_has_no_key_is_never_dropped(policy: str, hub: Hub) -> None:
     """Acknowledgements, and what opens and closes namespaces."""
-    session, backlog = Session(packet("A", 40, None), packet("b", 20), packet("C", 40, None)), Backlog(LIMIT, policy)
+    session, backlog = Session(packet("A", 30, None), packet("b", 20), packet("C", 30, None)), Backlog(LIMIT, policy)
     assert session.send(backlog, packet("D", 40, None))
-    assert (session.names, backlog.discarded) == ("ACD", 1)
-    assert session.send(backlog, packet("E", 40, None))
-    assert (session.names, session.waiting, backlog.discarded) == ("ACDE", 160, 1)
+    assert (session.names, session.waiting, backlog.discarded) == ("ACD", 100, 1)
+
+
+@pytest.mark.parametrize("policy", ["drop-oldest", "keep-newest"])
+def test_whoever_lets_too_much_of_that_wait_is_closed(policy: str, hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    """Else a client that asks for acknowledgements and reads none of them fills the memory."""
+    session, backlog = Session(packet("A", 90, None)), Backlog(LIMIT, policy)
+    assert not session.send(backlog, packet("B", 20, None))
+    assert (session.names, session.waiting, backlog.discarded) == ("A", 90, 0)
+    assert lines(caplog, hub) == ["closed sid-1: 110 bytes wait for it, and 100 may (setting MAX_BACKLOG)"]
+    assert session.closed == ["transport error"]
 
 
 @pytest.mark.parametrize("policy", ["drop-oldest", "keep-newest"])

@@ -667,7 +667,7 @@ session = eio.sockets["sid"] = Session(eio, "sid")
 eio.pause("sid")
 session.pong_due = time.monotonic() - 1
 eio.resume("sid")
-eio._session("sid")
+eio._session("sid", {})
 print(session.closed)
 runtime.sleep(0.05)
 print(session.closed)

@@ -116,6 +116,20 @@ def test_what_breaks_a_rule_ends_it_and_what_came_before_counts(data: bytes, cod
     assert reader.messages == ["4before"]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        frame("", Opcode.CONT),
+        frame(b"\xff", Opcode.TEXT),
+        frame(b"\xff", Opcode.TEXT, fin=False) + frame("", Opcode.CONT),
+    ],
+    ids=["protocol", "utf-8", "utf-8-in-fragments"],
+)
+def test_nothing_is_read_after_an_error(wrong: bytes) -> None:
+    """However the bytes were cut."""
+    assert Reader().read(frame("4before"), wrong, frame("4after")).messages == ["4before"]
+
+
 def test_the_longest_message_that_is_allowed_is_taken() -> None:
     assert Reader(max_size=50).read(frame("4" * 50)).messages == ["4" * 50]
 

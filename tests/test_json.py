@@ -102,6 +102,37 @@ def test_a_structure_that_cannot_be_written_is_a_value_error(value: object) -> N
         json.dumps(value)
 
 
+DEEP = json.DEEPEST
+"""What is read nests no deeper."""
+
+NESTED = {
+    "lists": lambda depth: "[" * depth + "1" + "]" * depth,
+    "objects": lambda depth: '{"a":' * depth + "1" + "}" * depth,
+    "both": lambda depth: '[1,{"a":' * (depth // 2) + "[" * (depth % 2) + "1" + "]" * (depth % 2) + "}]" * (depth // 2),
+    "one of many": lambda depth: f'[1,"[[[",[],{{}},{"[" * (depth - 1)}1{"]" * (depth - 1)},2]',
+    "beside a number that orjson refuses": lambda depth: f"{'[' * depth}{BIG}{']' * depth}",
+}
+"""Texts that nest so deep."""
+
+
+@pytest.mark.parametrize("nested", NESTED.values(), ids=NESTED.keys())
+@pytest.mark.parametrize("convert", [str, str.encode], ids=["text", "bytes"])
+def test_whatever_can_be_read_can_be_written(nested: Any, convert: Any) -> None:
+    """A handler that sends on what a client sent would fail otherwise, with a traceback for each."""
+    value = json.loads(convert(nested(DEEP)))
+    assert json.loads(json.dumps(value)) == value
+    assert json.dumps({"data": [value]})
+    with pytest.raises(ValueError, match="nests too deeply"):
+        json.loads(convert(nested(DEEP + 1)))
+
+
+@pytest.mark.parametrize(
+    "text", ["[" + "[1]," * 5000 + "1]", '"' + "[" * 5000 + '"', '["' + "{[" * 5000 + '"]'], ids=len
+)
+def test_many_brackets_are_not_deep(text: str) -> None:
+    assert json.loads(text)
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_is_null_as_in_javascript(number: float) -> None:
     assert json.dumps([number]) == "[null]"

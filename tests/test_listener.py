@@ -290,6 +290,74 @@ def check_paced_source() -> None:
     assert 0.5 < time.monotonic() - started < 0.9
 
 
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+def test_whoever_reads_nothing_of_an_answer_is_given_up(kind: str, tmp_path: Path) -> None:
+    run("check_slow_reader", kind, str(tmp_path))
+
+
+def check_slow_reader(kind: str, folder: str) -> None:
+    """One who reads slowly is served."""
+    import eventlet
+    from eventlet.event import Event
+    from eventlet.green import ssl
+
+    from dtws_sio import listener as module
+
+    module.READER_SECONDS = 0.3
+    outcomes: list[Any] = []
+    done = Event()
+
+    def send_much(connection: Any, address: Any) -> None:
+        try:
+            connection.sendall(b"x" * 8_000_000)
+        except module.SlowReaderError as error:
+            outcomes.append(str(error))
+        else:
+            outcomes.append("sent")
+        if len(outcomes) == 2:
+            done.send()
+
+    client_context, wrap = None, None
+    if kind == "tls":
+        server_context, client_context = make_contexts(folder)
+        wrap = module.tls(server_context)
+    listener = open_listener(send_much, wrap=wrap)
+
+    def connect() -> Any:
+        sock = socket.create_connection(listener.name, timeout=5)
+        return ssl.SSLContext.wrap_socket(client_context, sock) if client_context else sock
+
+    started = time.monotonic()
+    lazy, slow = connect(), connect()
+    received = 0
+    while received < 8_000_000:
+        data = slow.recv(200_000)  # of TLS one record comes at a time
+        assert data, outcomes
+        received += len(data)
+        eventlet.sleep(len(data) / 10_000_000)
+    with eventlet.Timeout(5):
+        done.wait()
+    assert sorted(outcomes) == ["nothing of its answer was read for 0.3 s", "sent"]
+    assert time.monotonic() - started > 0.4, "longer than the one who reads nothing was given"
+    lazy.close()
+    slow.close()
+
+
+def make_contexts(folder: str) -> tuple[Any, Any]:
+    """Make the TLS contexts of a server and of a client that trusts anybody."""
+    from eventlet.green import ssl
+
+    key, cert = f"{folder}/key.pem", f"{folder}/cert.pem"
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    subprocess.run([*request.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(cert, key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
 def test_closing_a_websocket_wakes_its_reader() -> None:
     run("check_websocket_connection")
 

@@ -82,7 +82,9 @@ def test_bytes_are_base64_in_a_polling_payload(content: bytes) -> None:
     assert b64decode(payload[1:], validate=True) == content
 
 
-@pytest.mark.parametrize("parts", [("4text",), (b"bytes",), ("4text", b"bytes")], ids=len)
+@pytest.mark.parametrize(
+    "parts", [("4text",), (b"bytes",), ("4text", b"bytes")], ids=["text", "bytes", "text and bytes"]
+)
 def test_each_form_is_made_once_for_all_who_receive_it(
     parts: tuple[str | bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,9 +108,19 @@ def test_each_form_is_made_once_for_all_who_receive_it(
 
 
 @pytest.mark.parametrize(
-    ("parts", "size"), [(("",), 0), (("4abc",), 4), ((b"abc",), 3), (("4", b"abc", "45"), 6)], ids=str
+    ("parts", "size"),
+    [
+        (("",), 0),
+        (("4abc",), 4),
+        ((b"abc",), 3),
+        (("4", b"abc", "45"), 6),
+        (("4é",), 3),
+        (("4\u20ac\U0001f600", b"\xff"), 9),
+        (("4\ud83d",), 2),
+    ],
+    ids=ascii,
 )
-def test_its_size_is_that_of_all_its_packets(parts: tuple[str | bytes, ...], size: int) -> None:
+def test_its_size_is_the_bytes_of_all_its_packets(parts: tuple[str | bytes, ...], size: int) -> None:
     assert Outgoing(*parts).size == size
 
 

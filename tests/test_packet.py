@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils.functional import lazystr
 
+from dtws_sio import json
 from dtws_sio.exceptions import ProtocolError
 from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, MOST_ATTACHMENTS, RESERVED_EVENTS, Packet
 
@@ -189,10 +190,14 @@ def test_a_placeholder_without_number_is_refused() -> None:
         packet.add_attachment(b"0")
 
 
-def test_a_payload_too_deep_to_fill_is_refused() -> None:
-    packet = Packet(encoded_packet='51-["up",' + "[" * 1000 + "]" * 1000 + "]")
-    with pytest.raises(ProtocolError, match="nests too deeply"):
-        packet.add_attachment(b"0")
+def test_the_deepest_payload_that_is_read_can_be_filled() -> None:
+    depth = json.DEEPEST - 2  # the event is a list, and the placeholder an object
+    packet = Packet(encoded_packet='51-["up",' + "[" * depth + '{"_placeholder":true,"num":0}' + "]" * depth + "]")
+    assert packet.add_attachment(b"0")
+    data = packet.data[1]
+    for _ in range(depth):
+        (data,) = data
+    assert data == b"0"
 
 
 def test_the_refusal_names_no_more_of_the_packet_than_its_type() -> None:

@@ -305,3 +305,19 @@ def test_no_name_that_a_client_sends_is_a_topic(
     assert [event.data for event in ann_page.arrived()] == [["secret", 1]]
     with pytest.raises(RoomNameError, match="kept for topics"):
         server.enter_room(spy.sid, "dtws_sio:x", namespace="/library")
+
+
+@pytest.mark.parametrize("room", [None, [], {"a": 1}, ["x"]], ids=repr)
+def test_what_can_name_no_room_is_refused_as_the_clients_fault(
+    visit: Callable[..., Page], server: Server, room: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @server.event
+    def act(sid: str, name: str, room: Any) -> None:
+        getattr(server, name)(*([room] if name == "close_room" else [sid, room]))
+
+    page, other = visit("/"), visit("/")
+    for name in ("enter_room", "leave_room", "close_room"):
+        assert page.ask("act", name, room)[0]["error"]["code"] == "room_denied"
+    server.emit("news", 1)
+    assert [event.data for event in other.arrived()] == [["news", 1]]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from dtws_sio import Namespace
+from dtws_sio.clients import MOST_NAMESPACES
 from dtws_sio.exceptions import OversizedEmitError
 from dtws_sio.limits import rate_limit
 from dtws_sio.permissions import login_required
@@ -230,3 +231,26 @@ def test_settings_switch_limits_off(make_server: Callable[..., Server]) -> None:
     page = page_of(server)
     assert {page.ask("count")[0] for _ in range(30)} == {"done"}
     server.emit("news", "x" * 20_000_000)
+
+
+def test_a_connection_is_in_a_bounded_number_of_namespaces(make_server: Callable[..., Server]) -> None:
+    server = make_server(SERVER={"namespaces": "*", "monitor_clients": False})
+    page = Page(server.handle_request, server.eio)
+    answers = [page.join(f"/room{number}") for number in range(MOST_NAMESPACES + 1)]
+    assert {answer.type for answer in answers[:-1]} == {CONNECT}
+    assert (answers[-1].type, answers[-1].data) == (CONNECT_ERROR, {"message": "Too many namespaces"})
+    page.leave("/room0")
+    assert page.join("/other").type == CONNECT
+
+
+def test_a_packet_and_its_attachments_count_together(make_server: Callable[..., Server]) -> None:
+    server = make_server(MAX_PAYLOAD=1000)
+    server.on("keep", lambda sid, *parts: len(parts))
+    page = page_of(server)
+    two = '52-1["keep",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]'
+    page.send(two, b"x" * 400)
+    page.send(b"y" * 400)
+    assert page.next().data == [2]
+    page.send(two, b"x" * 500)
+    page.send(b"y" * 500)
+    assert eventually(lambda: page.is_closed)

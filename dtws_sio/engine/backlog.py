@@ -27,7 +27,8 @@ class Backlog:
     """
     The bound on what waits for one client, and the policy when it is reached.
 
-    Only messages with a key may be dropped; acknowledgements and what opens and closes namespaces never are.
+    Only messages with a key may be dropped; acknowledgements and what opens and closes namespaces never are. A client
+    for whom too much of that waits is closed, whatever the policy: it could have any amount kept by asking for it.
 
     Args:
         limit: Bytes that may wait for one client. A single message larger than it is allowed if nothing else waits.
@@ -62,9 +63,12 @@ class Backlog:
         if excess > 0:
             # More than is needed: walking through a long outbox for each small message would hold everybody up.
             excess -= self._discard(session, _oldest(session.outbox, excess + self.limit // SLACK))
-        if excess <= 0 or outgoing.key is None or not session.outbox:
+        if excess <= 0 or not session.outbox:
             return True
-        self._tell(session, [outgoing])
+        if outgoing.key is None:
+            self._close(session, excess + self.limit)
+        else:
+            self._tell(session, [outgoing])
         return False
 
     def _close(self, session: Session, size: int) -> None:

@@ -78,8 +78,12 @@ class Incoming:
         yield from self._parsed(data)
 
     def _parsed(self, data: bytes) -> Iterator[str | bytes]:
-        """Have `websockets` read; it checks the order of fragments too (RFC 6455 section 5.4)."""
-        protocol = self._protocol
+        """
+        Have `websockets` read; it checks the order of fragments too (RFC 6455 section 5.4).
+
+        After an error it discards what comes, so that all of that is for it.
+        """
+        protocol, self._is_between = self._protocol, False
         protocol.receive_data(data)
         is_whole = _is_between_frames(protocol.parser)
         frames: list[Any] = protocol.events_received()
@@ -96,7 +100,7 @@ class Incoming:
                     protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
                     return
                 yield message
-        self._is_between = is_whole and self._is_text is None
+        self._is_between = is_whole and self._is_text is None and not protocol.eof_sent
 
     def _joined(self) -> str | bytes:
         fragments, self._fragments = self._fragments, bytearray()

@@ -31,6 +31,9 @@ class Outgoing:
         parts: Each packet: text with its type character in front, or the bytes of a binary message.
         key: What makes a newer one take the place of this one under the policy "keep newest"; None if nothing does
             and it may not be dropped at all.
+
+    Attributes:
+        size: Bytes of all packets, without what frames or base64 add.
     """
 
     __slots__ = ("_frames", "_payload", "key", "parts", "size")
@@ -38,7 +41,9 @@ class Outgoing:
     def __init__(self, *parts: str | bytes, key: Any = None) -> None:
         self.parts = parts
         self.key = key
-        self.size = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+        first = parts[0]
+        is_plain = len(parts) == 1 and type(first) is str and first.isascii()
+        self.size = len(first) if is_plain else sum(map(_size, parts))
         self._frames: bytes | None = None
         self._payload: str | None = None
 
@@ -69,6 +74,10 @@ def frame(part: str | bytes) -> bytes:
     if length < 65536:
         return pack("!BBH", opcode, 126, length) + data
     return pack("!BBQ", opcode, 127, length) + data
+
+
+def _size(part: str | bytes) -> int:
+    return len(part.encode("utf-8", "replace")) if isinstance(part, str) else len(part)
 
 
 def _polled(part: str | bytes) -> str:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -29,13 +28,13 @@ from eventlet import greenthread, hubs
 from eventlet.wsgi import WSGI_LOCAL
 from websockets.exceptions import InvalidHandshake
 
-from dtws_sio.deadlines import Deadlines
 from dtws_sio.engine.answers import Answer, Refusal, cors_headers, read_packets, takes_gzip
 from dtws_sio.engine.backlog import Backlog
 from dtws_sio.engine.connection import Connection, ParkedConnection
 from dtws_sio.engine.handlers import Handlers, Receiver
 from dtws_sio.engine.handshake import Handshake, is_tls, request_socket, set_no_delay, take_over
-from dtws_sio.engine.outgoing import PING, Outgoing
+from dtws_sio.engine.heartbeat import Heartbeat
+from dtws_sio.engine.outgoing import Outgoing
 from dtws_sio.engine.session import InvalidPacketError, Session
 from dtws_sio.engine.threads import HubThread
 from dtws_sio.pool import make_pool
@@ -49,6 +48,9 @@ logger = logging.getLogger("dtws_sio.engine")
 
 UPGRADE_SECONDS: Final = 10.0
 """How long a WebSocket that wants to take a session over may take for it; as in the reference server."""
+
+PACKETS_PER_TURN: Final = 50
+"""Packets of one POST that are handled before others have their turn; 160,000 of them would take half a second."""
 
 
 class Server(engineio.Server):  # type: ignore[misc]
@@ -82,6 +84,8 @@ class Server(engineio.Server):  # type: ignore[misc]
         super().__init__(**{"async_mode": "eventlet", "monitor_clients": False, "http_compression": False, **options})
         self.backlog = Backlog(max_backlog, backlog_policy)
         self._handshake = Handshake(compression=compression)
+        self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
+        """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
         self.receiver: Receiver = Handlers(self, make_pool(handler_pool))
         self.thread = HubThread()
         self._hub = hubs.get_hub()
@@ -90,8 +94,9 @@ class Server(engineio.Server):  # type: ignore[misc]
             f'"pingInterval":{round(self.ping_interval * 1000)},"pingTimeout":{round(self.ping_timeout * 1000)},'
             f'"maxPayload":{self.max_http_buffer_size}'
         )
-        self._pings: Deadlines[str] = Deadlines(self.ping_interval, self._ping)
-        self._pongs: Deadlines[str] = Deadlines(self.ping_timeout, self._miss_pong)
+        self.heartbeat = Heartbeat(
+            self.sockets, interval=self.ping_interval, timeout=self.ping_timeout, reason=self.reason.PING_TIMEOUT
+        )
 
     # Requests
 
@@ -131,7 +136,7 @@ class Server(engineio.Server):  # type: ignore[misc]
                 return self._open(environ)
             self._open_websocket(environ)
             return None
-        session = self._session(sid)
+        session = self._session(sid, environ)
         if transport == "websocket":
             self._upgrade(environ, session)
             return None
@@ -139,15 +144,23 @@ class Server(engineio.Server):  # type: ignore[misc]
             # What the WebSocket that wants the session said may be unread, although it was sent before this request.
             greenthread.sleep()
             greenthread.sleep()
-            session = self._session(sid)
+            session = self._session(sid, environ)
         if session.connection is not None:
             raise Refusal("400 Bad Request", 3, "Bad request")
         return self._poll(environ, session) if method == "GET" else self._post(environ, session)
 
-    def _session(self, sid: str) -> Session:
+    def _session(self, sid: str, environ: dict[str, Any]) -> Session:
+        """
+        Give the session that a request names.
+
+        Raises:
+            Refusal: If there is none, or it is somebody else's; that is not told apart.
+        """
         session: Session | None = self.sockets.get(sid)
-        if session is not None and session.pong_due is not None and session.pong_due <= monotonic():
-            self._miss_pong(sid, session.pong_due)  # the timer is late; no client is told so
+        if session is not None and session.owner is not None and self.owner_of(environ) != session.owner:
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        if session is not None:
+            self.heartbeat.check(session)
         if session is None or session.closed:
             raise Refusal("400 Bad Request", 1, "Session ID unknown")
         return session
@@ -191,9 +204,11 @@ class Server(engineio.Server):  # type: ignore[misc]
             raise Refusal("400 Bad Request", 3, "Bad request")
         session.posting = True
         try:
-            for packet in read_packets(environ, self.max_http_buffer_size):
+            for number, packet in enumerate(read_packets(environ, self.max_http_buffer_size), 1):
                 self._wait_for_room(session)
                 session.receive(None, packet)
+                if not number % PACKETS_PER_TURN:
+                    greenthread.sleep()
         except (Refusal, InvalidPacketError) as error:
             session.close(self.reason.PARSE_ERROR)
             raise error if isinstance(error, Refusal) else Refusal("400 Bad Request", 3, "Bad request") from error
@@ -263,7 +278,7 @@ class Server(engineio.Server):  # type: ignore[misc]
         Raises:
             Refusal: If the connect handler does not let it in.
         """
-        session = Session(self, self.generate_id())
+        session = Session(self, self.generate_id(), self.owner_of(environ))
         self.sockets[session.sid] = session
         session.outbox.append(Outgoing(f'0{{"sid":"{session.sid}","upgrades":[{upgrades}],{self._terms}}}'))
         try:
@@ -273,36 +288,13 @@ class Server(engineio.Server):  # type: ignore[misc]
             self.sockets.pop(session.sid, None)
             session.closed = True
             raise
-        self._pings.add(session.sid)
+        self.heartbeat.begin(session)
         return session
 
     def ended(self, session: Session, reason: str) -> None:
         """Forget a session; called by itself at its end."""
         self.sockets.pop(session.sid, None)
         self.receiver.closed(session.sid, reason)
-
-    def _ping(self, sid: str, when: float) -> None:
-        session = self.sockets.get(sid)
-        if session is not None:
-            session.pong_due = when + self.ping_timeout
-            session.send(PING)
-            self._pongs.add(sid, since=when)
-
-    def pong(self, session: Session) -> None:
-        """Note that a client lives; the next ping is sent one interval from now."""
-        if session.pong_due is not None:
-            session.pong_due = None
-            self._pings.add(session.sid)
-
-    def _miss_pong(self, sid: str, when: float) -> None:
-        session = self.sockets.get(sid)
-        if session is None or session.pong_due is None or session.pong_due > when:
-            return
-        if session.paused:  # we do not read, so the answer may be there
-            session.pong_due = when + self.ping_timeout
-            self._pongs.add(sid, since=when)
-        else:
-            session.close(self.reason.PING_TIMEOUT)
 
     # Sending
 
@@ -385,8 +377,6 @@ class Server(engineio.Server):  # type: ignore[misc]
         session = self.sockets.get(sid)
         if session is not None and session.paused:
             session.paused = False
-            if session.pong_due is not None:  # its answer may have arrived while we did not read
-                session.pong_due = monotonic() + self.ping_timeout
-                self._pongs.add(sid)
+            self.heartbeat.resumed(session)
             if session.connection is not None:
                 session.connection.resume()

@@ -39,6 +39,7 @@ class Session:
     Args:
         server: Whose client it is.
         sid: Its name.
+        owner: What its requests have to show; None if they need not show anything.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Session:
         "is_dirty",
         "is_upgrading",
         "outbox",
+        "owner",
         "paused",
         "poll",
         "pong_due",
@@ -60,9 +62,10 @@ class Session:
         "waiting",
     )
 
-    def __init__(self, server: Server, sid: str) -> None:
+    def __init__(self, server: Server, sid: str, owner: object = None) -> None:
         self.server = server
         self.sid = sid
+        self.owner = owner
         self.closed = False
         self.session: dict[str, Any] = {}
         self.connection: Connection | None = None
@@ -179,7 +182,7 @@ class Session:
         if isinstance(packet, bytes):
             self.server.receiver.received(self.sid, packet)
         elif packet == "3":
-            self.server.pong(self)
+            self.server.heartbeat.answered(self)
         elif packet == "1":
             self.end_poll(NOOP)
             self.close("transport close")
