@@ -33,6 +33,7 @@ class Client:
         load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
         topics: Those of them that it is in for who it is.
+        looks: How often its rights were looked at again.
         session: What handlers keep for it.
         identity: How it was recognised; None for a stranger.
         surroundings: Its language and time zone, where they are not the project's.
@@ -49,6 +50,7 @@ class Client:
         "is_gone",
         "left",
         "load",
+        "looks",
         "mailbox",
         "namespace",
         "rooms",
@@ -88,6 +90,7 @@ class Client:
         self.is_gone = False
         self.rooms: set[Any] = set()
         self.topics: frozenset[Topic] = frozenset()
+        self.looks = 0
         self.session: dict[str, Any] = {}
         self.identity: Identity | None = None
         self.surroundings: Surroundings | None = None
@@ -142,7 +145,15 @@ class Client:
 
     def request(self) -> HandshakeRequest:
         """Give the request of its handshake, with session and user as they are now."""
-        return identity.request_of(self.sid, self.environ, self.identity)
+        request = identity.request_of(self.sid, self.environ, self.identity)
+        if request.looks is None:
+            request.looks = self.looks
+        return request
+
+    def current_request(self) -> HandshakeRequest:
+        """Give its request as `request` does, but none that an event has had since before its rights changed."""
+        request = self.request()
+        return request if request.looks == self.looks else identity.HandshakeRequest(self.environ, self.identity)
 
     def origin(self, event: str) -> Origin:
         """Say where an event of this client came from."""

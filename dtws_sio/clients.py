@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from io import BytesIO
 from math import ceil
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import socketio
 import socketio.exceptions
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 
 from dtws_sio import conf, dispatch, identity, permissions, runtime, security
 from dtws_sio.client import Client
@@ -480,17 +482,39 @@ class Clients:
         self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
 
     def _recheck(self, client: Client, request: identity.HandshakeRequest) -> None:
-        """Close a client that does not pass the guards any more; take it out of rooms where it may not be."""
+        """
+        Close a client that may not be here any more; take it out of rooms where it may not be.
+
+        Nobody profits from a condition or a rule that fails: the client is closed, and asked again when it comes back.
+
+        Raises:
+            OperationalError, InterfaceError: If the database does not answer; the client stays as it is.
+        """
+        look = self._look_again if client.surroundings is None else partial(client.surroundings.run, self._look_again)
         try:
-            guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
-            permissions.check(guards, request)
-        except PermissionDeniedError as error:
-            self._revoke(client, f"it does not pass any more ({error.code})")
+            copy_context().run(look, client, request)
+        except (OperationalError, InterfaceError):
+            raise
+        except ANSWERS as denial:
+            self._revoke(client, f"it does not pass any more ({_as_event_error(denial).code})")
+        except Exception as error:
+            dispatch.report(client.origin("rights"), error)
+            self._revoke(client, "whether it may stay cannot be told")
+
+    def _look_again(self, client: Client, request: identity.HandshakeRequest) -> None:
+        client.looks += 1
+        if not request.user.is_authenticated:
+            self._revoke(client, "its proof of who it is does not hold any more")
             return
-        before, client.topics = client.topics, frozenset(identity.topics_of(request))
-        for room in before - client.topics:
+        guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
+        permissions.check(guards, request)
+        now = frozenset(identity.topics_of(request))
+        if not client.is_here:
+            return
+        before, client.topics = client.topics, now
+        for room in before - now:
             self._manager.leave_room(client.sid, client.namespace, room)
-        for room in client.topics - before:
+        for room in now - before:
             self._manager.enter_room(client.sid, client.namespace, room)
         rule = self._table.terms(client.namespace).may_enter_room
         if rule is None:
