@@ -68,7 +68,7 @@ def cluster() -> Iterator[Cluster]:
         yield running
 
 
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 0.5
 """Between two sweeps of the pair."""
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.live
 LIMIT: Final = 1.0
 """Seconds within which a change that Django tells of takes effect."""
 
-SWEEP_LIMIT: Final = 2.5
+SWEEP_LIMIT: Final = 2.0
 """The same for one that nothing tells of: the sweep of the pair, and some."""
 
 
