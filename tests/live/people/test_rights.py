@@ -12,7 +12,7 @@ from tests.live.people.visitors import evaluate, run
 from tests.live.servers import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.live.people.visitors import Browser, Person
     from tests.live.servers import Server
@@ -208,11 +208,10 @@ def test_wrong_auth_is_refused_with_the_names_of_its_fields(site: Server) -> Non
 
 
 @pytest.fixture(scope="module")
-def bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def bounded(new_database: Callable[[], dict[str, Any]]) -> Iterator[Server]:
     """Serve the project with low limits, to nobody else."""
     limits = {"MAX_CONNECTIONS_PER_SESSION": 2, "MAX_CONNECTIONS_PER_USER": 3}
-    settings = visitors.settings(visitors.sqlite(tmp_path_factory.mktemp("bounded") / "db.sqlite3"), DTWS_SIO=limits)
-    visitors.migrate(settings)
+    settings = visitors.settings(new_database(), DTWS_SIO=limits)
     with sites.running("gunicorn", settings=settings) as site:
         yield site
 
