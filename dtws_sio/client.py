@@ -28,6 +28,7 @@ class Client:
         environ: The WSGI environ of the handshake.
         accepted: Whether its connect handler let it in.
         left: The reason for which it went, or None while it is here.
+        left_early: Whether it went before it was accepted; whoever lets it in then sees to the rest.
         is_gone: Whether its disconnect handler has begun; it is the last one that runs.
         mailbox: Its events that wait for their turn.
         load: What its connection has given us to do.
@@ -49,6 +50,7 @@ class Client:
         "identity",
         "is_gone",
         "left",
+        "left_early",
         "load",
         "looks",
         "mailbox",
@@ -87,6 +89,7 @@ class Client:
         self.load = load
         self.accepted = False
         self.left: str | None = None
+        self.left_early = False
         self.is_gone = False
         self.rooms: set[Any] = set()
         self.topics: frozenset[Topic] = frozenset()
@@ -140,6 +143,7 @@ class Client:
             if self.left is not None:
                 return False
             self.left = reason
+            self.left_early = not self.accepted
             self.send = _nowhere
             return True
 

@@ -425,10 +425,10 @@ class Clients:
             after_connect = self._table.terms(client.namespace).after_connect
             if after_connect is not None:
                 self._quietly(lambda client: after_connect(client.sid), client, "connect")
-        elif client.left == self._engine.reason.SERVER_DISCONNECT:
+        elif client.left_early and client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
-        if client.left is not None:  # it went while its connect handler ran
+        if client.left_early:  # it went while its connect handler ran
             self._say_goodbye(client)
 
     # Leaving
@@ -447,7 +447,7 @@ class Clients:
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None:
             carrier.clients.pop(client.namespace, None)
-        if not client.accepted:
+        if client.left_early:
             return  # `_connect` is still at it, and sees to the rest
         self._manager.withdraw(client)
         self.revocation.forget(client)

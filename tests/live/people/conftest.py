@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,15 +21,28 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+def new_database(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, Any]]:
+    """Give settings of new databases, whose tables exist: each is a copy of one that was migrated."""
+    template = tmp_path_factory.mktemp("template") / "db.sqlite3"
+    visitors.migrate(visitors.settings(visitors.sqlite(template)))
+
+    def make() -> dict[str, Any]:
+        path = tmp_path_factory.mktemp("people") / "db.sqlite3"
+        copyfile(template, path)
+        return visitors.sqlite(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def started(new_database: Callable[[], dict[str, Any]]) -> Iterator[Callable[[str], Server]]:
     """Give the server of a kind, which has a database of its own; each stays until the end."""
     running: dict[str, Server] = {}
     with ExitStack() as stack:
 
         def start(kind: str) -> Server:
             if kind not in running:
-                settings = visitors.settings(visitors.sqlite(tmp_path_factory.mktemp(kind) / "db.sqlite3"))
-                visitors.migrate(settings)
+                settings = visitors.settings(new_database())
                 running[kind] = stack.enter_context(sites.running(kind, settings=settings))
             return running[kind]
 
@@ -68,7 +82,7 @@ def cluster() -> Iterator[Cluster]:
         yield running
 
 
-SWEEP_SECONDS = 1.0
+SWEEP_SECONDS = 0.5
 """Between two sweeps of the pair."""
 
 

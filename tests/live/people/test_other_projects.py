@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,6 @@ from tests.live.people.visitors import AUTH, Browser, change, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.live.servers import Server
 
@@ -124,12 +123,11 @@ def test_users_of_another_kind_are_known_and_watched(ship: Server, tag: str, cod
 # ---- a queue that hangs
 
 
-def test_a_logout_does_not_wait_for_a_queue_that_hangs(tmp_path: Path, tag: str) -> None:
+def test_a_logout_does_not_wait_for_a_queue_that_hangs(new_database: Callable[[], dict[str, Any]], tag: str) -> None:
     """It takes connections and never answers; this process itself has heard of the logout."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as deaf:
         queue = f"redis://127.0.0.1:{deaf.getsockname()[1]}/0"
-        settings = visitors.settings(visitors.sqlite(tmp_path / "db.sqlite3"), DTWS_SIO={"MESSAGE_QUEUE": queue})
-        visitors.migrate(settings)
+        settings = visitors.settings(new_database(), DTWS_SIO={"MESSAGE_QUEUE": queue})
         with sites.running("gunicorn", settings=settings) as site:
             browser = visitors.register(site, tag).browser(site)
             with browser.socket() as page:

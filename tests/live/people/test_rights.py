@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.live import wire
+from tests.live import sites, wire
 from tests.live.people import visitors
 from tests.live.people.visitors import evaluate, run
 from tests.live.servers import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.live.people.visitors import Browser, Person
     from tests.live.servers import Server
 
@@ -78,14 +80,14 @@ def test_djangos_own_error_means_the_same(anns: Browser) -> None:
         assert page.ask("refuse") == denied("Not on Sundays.")
 
 
-def test_denials_are_one_line_of_the_security_log(site: Server, anns: Browser) -> None:
-    before = len(site.log())
-    with anns.socket(None) as page:
+def test_denials_are_one_line_of_the_security_log(bounded: Server, tag: str) -> None:
+    before = len(bounded.log())
+    with visitors.register(bounded, tag).browser(bounded).socket(None) as page:
         sid = page.join()
         for _ in range(3):
             page.ask("rename")
         page.ask("who")
-    (line,) = [line for line in site.log()[before:].splitlines() if sid in line]
+    (line,) = [line for line in bounded.log()[before:].splitlines() if sid in line]
     assert line == f"WARNING dtws_sio.security: denied 'rename' of / from {sid}: permission_denied"
 
 
@@ -205,24 +207,26 @@ def test_wrong_auth_is_refused_with_the_names_of_its_fields(site: Server) -> Non
 # ---- connections
 
 
-@pytest.mark.parametrize("kind", ["gunicorn"])
-def test_connections_of_one_session_and_of_one_user_are_bounded(kind: str, tmp_path: Any, tag: str) -> None:
-    from tests.live import sites
-
+@pytest.fixture(scope="module")
+def bounded(new_database: Callable[[], dict[str, Any]]) -> Iterator[Server]:
+    """Serve the project with low limits, to nobody else."""
     limits = {"MAX_CONNECTIONS_PER_SESSION": 2, "MAX_CONNECTIONS_PER_USER": 3}
-    settings = visitors.settings(visitors.sqlite(tmp_path / "db.sqlite3"), DTWS_SIO=limits)
-    visitors.migrate(settings)
-    with sites.running(kind, settings=settings) as site:
-        ann = visitors.register(site, tag)
-        laptop, phone = ann.browser(site), ann.browser(site)
-        with laptop.socket(), laptop.socket() as second, laptop.socket(None) as third:
-            third.send("40")
-            assert '"code":"too_many_connections"' in third.receive()
-            with phone.socket(), phone.socket(None) as fourth:
-                fourth.send("40")
-                assert "Too many connections of your account" in fourth.receive()
-            second.connection.close()
-            eventually(lambda: evaluate(site, "len(sio.members('/', None))") == 1, "its end")
-            with laptop.socket():
-                pass
-        assert evaluate(site, "dict(sio.refusals)")["too_many_connections"] == 2
+    settings = visitors.settings(new_database(), DTWS_SIO=limits)
+    with sites.running("gunicorn", settings=settings) as site:
+        yield site
+
+
+def test_connections_of_one_session_and_of_one_user_are_bounded(bounded: Server, tag: str) -> None:
+    ann = visitors.register(bounded, tag)
+    laptop, phone = ann.browser(bounded), ann.browser(bounded)
+    with laptop.socket(), laptop.socket() as second, laptop.socket(None) as third:
+        third.send("40")
+        assert '"code":"too_many_connections"' in third.receive()
+        with phone.socket(), phone.socket(None) as fourth:
+            fourth.send("40")
+            assert "Too many connections of your account" in fourth.receive()
+        second.connection.close()
+        eventually(lambda: evaluate(bounded, "len(sio.members('/', None))") == 1, "its end")
+        with laptop.socket():
+            pass
+    assert evaluate(bounded, "dict(sio.refusals)")["too_many_connections"] == 2
