@@ -224,6 +224,8 @@ class Terms:
         guards: Asked when a client connects, at each event, and when its rights change.
         authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
         may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
+        removed_from_room: Called with a sid and a room after a client was taken out of it, as it may not be there any
+            more; None for nothing.
         describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
         after_connect: Called with the sid of a client that was let in, before its first event.
     """
@@ -231,6 +233,7 @@ class Terms:
     guards: tuple[Guard, ...] = ()
     authenticators: tuple[identity.Authenticator, ...] | None = None
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
+    removed_from_room: Callable[[str, Any], object] | None = None
     describe: Callable[[str], dict[str, Any]] | None = None
     after_connect: Callable[[str], None] | None = None
 
