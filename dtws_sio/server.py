@@ -217,7 +217,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self._pass_on(change)
             return
         self.clients.revocation.notice(change)
-        if self._is_here():
+        if self.is_here():
             runtime.spawn(self._pass_on, change)
         else:
             self._pass_on(change)

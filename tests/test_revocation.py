@@ -324,6 +324,16 @@ def test_a_change_that_takes_nothing_away_harms_nobody(
     assert not page.is_closed
 
 
+def test_what_this_process_hears_is_passed_on_to_the_others(
+    make: Callable[..., Server], ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make()
+    passed_on: list[Any] = []
+    monkeypatch.setattr(server.manager, "publish_change", passed_on.append)
+    deactivate(ann)
+    assert eventually(lambda: passed_on == [Change(users=frozenset({str(ann.pk)})).as_message()])
+
+
 def test_a_login_concerns_nobody(people: type[User], ann: User, sign_in: Callable[..., Any]) -> None:
     told: list[Change] = []
     signals = Signals(told.append)
@@ -458,6 +468,16 @@ def test_a_strangers_session_that_is_none_closes_nobody(club: Server, people: An
     club.recheck()
     settle(club)
     assert not page.is_closed
+
+
+def test_a_stranger_who_was_shut_out_while_joining_is_closed(club: Server, people: Any) -> None:
+    @club.on("connect", namespace="/club")
+    def connect(sid: str, environ: dict[str, Any]) -> None:
+        environ["HTTP_COOKIE"] = "banned=1"
+
+    page = Page(club.handle_request, club.eio)
+    page.join("/club")
+    assert eventually(lambda: page.is_closed)
 
 
 def test_strangers_are_not_watched_where_there_are_no_rules(make: Callable[..., Server], people: Any) -> None:
