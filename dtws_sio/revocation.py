@@ -104,6 +104,7 @@ class Revocation:
         with self._lock:
             if client.is_stranger:
                 self._strangers[client.sid] = client
+                self._pending.rooms.add(client.sid)
             else:
                 self._clients[client.sid] = client
                 self._pending.new.add(client.sid)
