@@ -42,6 +42,7 @@ def sign_in(page: Page, name: str, password: str) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_title(f"Signed in as {name}")).to_be_visible()
+    page.wait_for_load_state()  # eventlet's server complains of requests that a page gives up
 
 
 class ChatWindow:
