@@ -1,4 +1,4 @@
-"""The opening handshake of a WebSocket, and taking its socket over; RFC 6455 section 4.2, wire rules E13 and E14."""
+"""The opening handshake of a WebSocket, and taking its socket over; RFC 6455 4.2, wire rules E13 and E14, row D-50."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a client is: request, session, user, and the proofs of it; rows S-34, S-43, W-D7, W-F2 and W-F6."""
+"""Who a client is: request, session, user, and the proofs of it; rows D-49, S-34, S-43, W-D7, W-F2 and W-F6."""
 
 from __future__ import annotations
 

@@ -97,6 +97,7 @@ def test_a_function_is_registered_at_its_place_row_d_22(
     ],
 )
 def test_a_registered_function_is_given_back_unchanged_row_d_22(register: Callable[[Server], Any]) -> None:
+    """Row W-D13: registering it twice gave it another name each time."""
     before = dict(vars(order))
     assert register(Server()) is order
     assert vars(order) == before
