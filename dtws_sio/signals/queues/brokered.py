@@ -56,10 +56,10 @@ def celery_task() -> Any:
 
     from dtws_sio.signals.queues.execution import perform
 
-    @shared_task(name=TASK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def call(text: str) -> None:
+    @shared_task(name=TASK, ignore_result=True, bind=True)  # type: ignore[untyped-decorator]
+    def call(task: Any, text: str) -> None:
         """Run a call; what it raises, Celery logs and tells its tools."""
-        perform(Call.from_json(text))
+        perform(Call.from_json(text), celery_request=task.request)
 
     return call
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from django.core import signals
+from django.core.exceptions import PermissionDenied
 
 from dtws_sio.dispatch import HandlerFailedError, give_back_connections
-from dtws_sio.exceptions import CallExpiredError, EventError
+from dtws_sio.exceptions import CallExpiredError, EventError, PermissionDeniedError
 from dtws_sio.signals import registry
 
 if TYPE_CHECKING:
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dtws_sio.signals")
 
 
-def perform(call: Call) -> Any:
+def perform(call: Call, **around: Any) -> Any:
     """
     Run a call, unless it is too late, and give what its function returned.
 
-    Language and time zone of the window are set in a context that ends with the call; the database connections that it
-    opened are closed, or go back to their pool.
+    It runs in a context that ends with it, in the language and time zone of its window; the database connections that
+    it opened are closed, or go back to their pool.
+
+    Args:
+        call: The call.
+        around: What `registry.run` should know besides.
 
     Raises:
+        EventError: If the function raised it, as an answer; Django's PermissionDenied becomes one.
         CallExpiredError: If it had to be run earlier. This is logged as INFO, and no failure.
-        Exception: Whatever the function raised.
+        Exception: Whatever else the function raised.
 
     Source: rows S-12, S-43 and W-F12.
     """
@@ -40,7 +45,9 @@ def perform(call: Call) -> Any:
         logger.info("the call %s of the queue %r has expired and is not run", call, call.queue)
         raise CallExpiredError
     try:
-        return Context().run(registry.run, call)
+        return registry.run(call, **around)
+    except PermissionDenied as error:
+        raise PermissionDeniedError(*map(str, error.args[:1])) from error
     finally:
         give_back_connections()
 

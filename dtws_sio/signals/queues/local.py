@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dtws_sio import runtime
 from dtws_sio.conf import ConfigurationError
-from dtws_sio.exceptions import QueueFullError
+from dtws_sio.dispatch import HandlerFailedError
+from dtws_sio.exceptions import EventError, QueueFullError
 from dtws_sio.pool import make_pool
 from dtws_sio.signals.queues.execution import execute
 from dtws_sio.signals.queues.pending import Pending, at_home
@@ -143,11 +144,16 @@ class LocalQueue:
 
     def _do(self, call: Call, pending: Pending) -> None:
         """Run a call, wherever the workers are; whatever happens, its place is given back."""
-        value, failure = None, None
+        value: Any = None
+        failure: Exception | None = None
         try:
             value = self._run(call)
-        except BaseException as error:  # eventlet.Timeout is no Exception; HandlerFailedError has been logged
+        except (EventError, HandlerFailedError) as error:
             failure = error
+        except BaseException as error:  # GreenletExit is no Exception
+            logger.exception("the queue %r could not run the call %s", self._name, call)
+            failure = HandlerFailedError()
+            failure.__cause__ = error
         finally:
             at_home(self._home, partial(self._finish, pending, value, failure))
 

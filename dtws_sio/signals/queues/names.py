@@ -1,9 +1,8 @@
-"""Which queue a call goes through: a name, or something that works one out for each call."""
+"""Names of queues, and a way to spread calls over several."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -11,23 +10,22 @@ from dtws_sio import conf
 from dtws_sio.exceptions import QueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 DEFAULT: Final = "default"
 """The queue of functions for which none is named. It is always there."""
-
-QueueName = str | Callable[[Any, "Mapping[str, Any]"], str] | None
-"""What `@signal(queue=...)` takes: a name, a function of the window and the arguments that gives one, or None."""
 
 
 @dataclass(frozen=True)
 class RandomQueue:
     """
-    One of several queues, each time another, as `@signal(queue=RandomQueue("slow-", 3))`.
+    One of several queues, each time another: `@signal(queue=RandomQueue("slow-", 3))`.
 
     Attributes:
         prefix: What the names begin with; a number from 0 follows.
         size: How many there are.
+
+    Source: row S-05.
     """
 
     prefix: str
@@ -38,28 +36,9 @@ class RandomQueue:
         """All names that it may give, for the system check."""
         return [f"{self.prefix}{number}" for number in range(self.size)]
 
-    def __call__(self, window: Any, kwargs: Mapping[str, Any]) -> str:
+    def __call__(self, connection: Any, window: Any, kwargs: Mapping[str, Any]) -> str:
         """Choose a queue."""
         return random.choice(self.names)  # noqa: S311  nothing depends on it
-
-
-def queue_name(queue: QueueName, window: Any, kwargs: Mapping[str, Any]) -> str:
-    """
-    Work out the name of the queue for one call; done once, where it is triggered.
-
-    Args:
-        queue: What `@signal(queue=...)` was given.
-        window: The window that the call is about, as the function will get it.
-        kwargs: The arguments.
-
-    Raises:
-        QueueError: If there is no such queue.
-
-    Source: row S-05.
-    """
-    name = DEFAULT if queue is None else queue if isinstance(queue, str) else queue(window, kwargs)
-    check_name(name)
-    return name
 
 
 def check_name(name: object) -> None:
@@ -71,8 +50,8 @@ def check_name(name: object) -> None:
         )
 
 
-def possible_names(queue: QueueName) -> list[str]:
-    """Give the names that `queue_name` may give, as far as one can tell; a function may have an attribute `names`."""
+def possible_names(queue: Any) -> list[str]:
+    """Give the names that `@signal(queue=...)` may lead to; a function tells those by an attribute `names`, or none."""
     if queue is None:
         return [DEFAULT]
     return [queue] if isinstance(queue, str) else list(cast("Iterable[str]", getattr(queue, "names", ())))

@@ -8,7 +8,6 @@ the socket is closed, also because this process was killed, it ends. The other s
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import subprocess
@@ -29,8 +28,6 @@ from dtws_sio.signals.calls import loads
 
 if TYPE_CHECKING:
     from dtws_sio.signals.calls import Call
-
-logger = logging.getLogger("dtws_sio.queues")
 
 MARK: Final = "DTWS_SIO_WORKER"
 """Environment variable that is set in worker processes."""
@@ -173,14 +170,10 @@ class Processes:
         worker = self._take()
         self._busy.add(worker)
         try:
-            value = worker.ask(call)
-        except WorkerDiedError as error:
-            logger.error("%s", error)
-            raise
+            return worker.ask(call)
         finally:
             self._busy.discard(worker)
             self._give_back(worker)
-        return value
 
     def _take(self) -> Worker:
         """Give an idle worker; one that was killed meanwhile is none."""
