@@ -226,3 +226,33 @@ class TooManyConnectionsError(EventError):
         super().__init__(message, code=code)
         self.reason = reason
         self.wait = wait
+
+
+class CallError(DtwsSioError, ValueError):
+    """Something cannot be a queued call: its arguments have no JSON form, or what came from a queue is no call."""
+
+
+class QueueError(DtwsSioError):
+    """A call could not be queued: no such queue, or what carries it cannot be reached."""
+
+
+class QueueFullError(EventError, QueueError):
+    """As many calls wait as may; this one was not queued. Its code is "busy"."""
+
+    def __init__(self, message: str = "There is too much to do just now; try again later.", *, reason: str) -> None:
+        super().__init__(message, code="busy")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CallExpiredError(EventError):
+    """A call was not run, as its time was over. Its code is "expired"."""
+
+    def __init__(self, message: str = "This came too late to be done.") -> None:
+        super().__init__(message, code="expired")
+
+
+class WorkerDiedError(DtwsSioError):
+    """The process that ran a call ended before the call did."""

@@ -26,7 +26,6 @@ WHOLE = Call(
 @pytest.mark.parametrize("call", [WHOLE, Call("a", 0, {})])
 def test_a_call_survives_its_json_form(call: Call) -> None:
     assert Call.from_json(call.to_json()) == call
-    assert Call.from_json(call.to_json().encode("utf-8", "surrogatepass").decode("utf-8", "surrogatepass")) == call
 
 
 def test_dates_decimals_and_uuids_travel_as_text() -> None:
@@ -38,7 +37,15 @@ def test_dates_decimals_and_uuids_travel_as_text() -> None:
     }
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"\xff"])
+@pytest.mark.parametrize(
+    "value", [b"", b"\xff\x00", [{"a": b"x"}], {"$bytes": 1}, {"$bytes": "?"}, {"$bytes": "eA==", "more": 1}, "$bytes"]
+)
+def test_bytes_stay_bytes(value: Any) -> None:
+    """A page may send files; what only looks like our mark for them is left alone."""
+    assert Call.from_json(Call("a", 0, {"it": value}).to_json()).kwargs == {"it": value}
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}])
 def test_arguments_without_a_json_form_are_told_where_they_are_queued(value: Any) -> None:
     with pytest.raises(CallError, match=r"arguments of the signal 'shop\.order' cannot be queued"):
         Call("shop.order", 0, {"it": value}).to_json()

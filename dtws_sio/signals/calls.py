@@ -7,15 +7,17 @@ a broker. Therefore it is plain data with a JSON form.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dtws_sio import json
-from dtws_sio.exceptions import DtwsSioError
+from dtws_sio.exceptions import CallError
 
+__all__ = ["Call", "CallError"]
 
-class CallError(DtwsSioError, ValueError):
-    """Something cannot be a queued call: its arguments have no JSON form, or what came from a queue is no call."""
+BYTES: Final = "$bytes"
+"""The key of the object that stands for bytes in JSON, such as a file that a page sent; its value is base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,13 @@ class Call:
 
     def to_json(self) -> str:
         """
-        Write it as JSON; dates, decimals and UUIDs become text, as Django's JSON encoder writes them.
+        Write it as JSON; bytes stay bytes, and dates, decimals and UUIDs become text, as Django's encoder writes them.
 
         Raises:
             CallError: If an argument has no JSON form.
         """
         try:
-            return json.dumps({name: getattr(self, name) for name in _RULES})
+            return dumps({name: getattr(self, name) for name in _RULES})
         except (TypeError, ValueError) as error:
             raise CallError(
                 f"the arguments of the signal {self.signal!r} cannot be queued: {error}; give numbers, text, lists and "
@@ -65,7 +67,7 @@ class Call:
             ) from error
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Call:
+    def from_json(cls, text: str) -> Call:
         """
         Read what `to_json` wrote.
 
@@ -73,7 +75,7 @@ class Call:
             CallError: If it is something else; from another version of the project, for one.
         """
         try:
-            values = json.loads(text)
+            values = loads(text)
         except ValueError as error:
             raise CallError(f"what came from a queue is not JSON: {error}") from error
         if not isinstance(values, dict) or values.keys() != _RULES.keys():
@@ -83,6 +85,37 @@ class Call:
             if not isinstance(values[name], kinds) or isinstance(values[name], bool):
                 raise CallError(f"what came from a queue is no call: {name} is {values[name]!r:.100}")
         return cls(**values)
+
+
+def dumps(value: Any) -> str:
+    """Write JSON in which bytes are bytes. Raises TypeError and ValueError as `dtws_sio.json.dumps` does."""
+    return json.dumps(value, _encode)
+
+
+def loads(text: str) -> Any:
+    """Read what `dumps` wrote. Raises ValueError if it is not JSON."""
+    value = json.loads(text)
+    return _with_bytes(value) if BYTES in text else value
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {BYTES: base64.b64encode(value).decode()}
+    return json.encode_django_type(value)
+
+
+def _with_bytes(value: Any) -> Any:
+    """Put bytes where `_encode` wrote what stands for them."""
+    if isinstance(value, list):
+        return [_with_bytes(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {BYTES} and isinstance(value[BYTES], str):
+        try:
+            return base64.b64decode(value[BYTES], validate=True)
+        except ValueError:
+            return value
+    return {key: _with_bytes(item) for key, item in value.items()}
 
 
 _TIME: Final = (int, float, type(None))
