@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -33,6 +32,8 @@ from dtws_sio.signals.windows import WindowInfo
 from dtws_sio.validation import copied
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from django.http import HttpRequest
 
     from dtws_sio.topics import Topic
@@ -157,7 +158,7 @@ def _trigger(
     *,
     on_commit: bool = False,
 ) -> Outcome:
-    if not isinstance(name, str) or not name:
+    if not name or type(name) is not str:
         raise SignalError(f"{name!r:.100} names no signal; give text such as 'article.changed'")
     window_info = WindowInfo.from_request(window)
     targets = flattened(USER if to is None else to)
@@ -229,7 +230,7 @@ def _send_to_windows(topics: list[Topic] | None, name: str, kwargs: dict[str, An
     queues.submit(Call(DELAYED, 0, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
 
 
-def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:
+def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
     """
     Send a signal to windows, once to each; None is every window.
 
@@ -243,5 +244,5 @@ DELAYED = "dtws_sio.emit"
 
 
 @signal(DELAYED)
-def _emit_later(window_info: WindowInfo, rooms: list | None, message: dict) -> None:  # type: ignore[type-arg]
+def _emit_later(window_info: WindowInfo, rooms: list[str] | None, message: dict[str, Any]) -> None:
     emit(rooms, message)

@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template import loader
 from django.utils import timezone, translation
+
 from dtws_sio import conf, identity
 from dtws_sio.exceptions import SignalError
 from dtws_sio.signals.tokens import Window, window_of, window_topic
@@ -143,9 +144,7 @@ class WindowInfo:
         info.window_key = values["window_key"]
         info.csrf_cookie = values["csrf_cookie"]
         info.user_agent = values["user_agent"]
-        info.surroundings = Surroundings(
-            values["language_code"], zone(values["time_zone"]), values["script_prefix"]
-        )
+        info.surroundings = Surroundings(values["language_code"], zone(values["time_zone"]), values["script_prefix"])
         info._user_key = values["user"]
         info._session = values["session"]
         for processor in processors():
