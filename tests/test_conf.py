@@ -44,6 +44,8 @@ DEFAULTS = {
     "RIGHTS_SWEEP": 30,
     "LANGUAGE": "dtws_sio.surroundings.language_of",
     "TIME_ZONE": "dtws_sio.surroundings.time_zone_of",
+    "TOKEN_MAX_AGE": 36_000,
+    "WINDOW_PROCESSORS": (),
     "SERVER": {},
 }
 
@@ -86,6 +88,8 @@ GOOD: dict[str, list[Any]] = {
     "RIGHTS_SWEEP": [5, 0.5],
     "LANGUAGE": ["shop.locale.language"],
     "TIME_ZONE": ["shop.locale.zone"],
+    "TOKEN_MAX_AGE": [1, 0.5, 86_400],
+    "WINDOW_PROCESSORS": [[], ["shop.windows.Basket"], ("a.B",)],
     "SERVER": [{}, {"cookie": "io", "http_compression": True}],
 }
 
@@ -136,6 +140,8 @@ BAD: dict[str, list[Any]] = {
     "RIGHTS_SWEEP": [0, None],
     "LANGUAGE": ["language", "a-b.c", None, 1, "a."],
     "TIME_ZONE": ["Europe/Vienna", "UTC", None],
+    "TOKEN_MAX_AGE": [0, -1, None, "1h"],
+    "WINDOW_PROCESSORS": ["a.B", ["B"], [1], None],
     "SERVER": [None, [], "cookie"],
 }
 
