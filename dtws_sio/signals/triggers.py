@@ -25,6 +25,7 @@ from dtws_sio.exceptions import SignalError, UnknownSignalError
 from dtws_sio.server import sio
 from dtws_sio.signals import queues, registry
 from dtws_sio.signals.calls import Call
+from dtws_sio.signals.names import check_name
 from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection, signal
 from dtws_sio.signals.targets import SERVER, SYNC, USER, flattened, rooms
@@ -158,14 +159,16 @@ def _trigger(
     *,
     on_commit: bool = False,
 ) -> Outcome:
-    if not name or type(name) is not str:
-        raise SignalError(f"{name!r:.100} names no signal; give text such as 'article.changed'")
+    check_name(name)
     window_info = WindowInfo.from_request(window)
     targets = flattened(USER if to is None else to)
     if SYNC in targets and times.is_later:
         raise SignalError("SYNC is here and now, and cannot wait; use SERVER with a countdown or an eta")
-    send = partial(_send, window_info, name, targets, rooms(targets, window_info), kwargs, times)
+    topics = rooms(targets, window_info)
+    send = partial(_send, window_info, name, targets, topics, kwargs, times)
     if on_commit:
+        if topics != []:
+            _ = sio.manager  # whoever cannot emit is told now, not after the commit
         transaction.on_commit(send)
         return Outcome()
     return send()
