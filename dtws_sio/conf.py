@@ -183,6 +183,12 @@ class Settings:
     time_zone: str = "dtws_sio.surroundings.time_zone_of"
     """Dotted path of a function that chooses a client's time zone from its request."""
 
+    token_max_age: float = 36_000
+    """Seconds for which a page's token is good for connecting; the page renews it after that."""
+
+    window_processors: tuple[str, ...] = ()
+    """Dotted paths of classes that add to `WindowInfo`, in this order."""
+
     server: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Further keyword arguments for python-socketio's server."""
 
@@ -332,6 +338,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "RIGHTS_SWEEP": _SECONDS,
         "LANGUAGE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.language_of'"),
         "TIME_ZONE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.time_zone_of'"),
+        "TOKEN_MAX_AGE": _SECONDS,
+        "WINDOW_PROCESSORS": (_is_dotted_paths, "a list of paths such as ['shop.windows.Basket']"),
         "SERVER": (lambda value: isinstance(value, dict), "a dict of python-socketio's server arguments"),
     }
 )
@@ -405,7 +413,7 @@ def _load(raw: Any) -> Settings:
     if found:
         raise ConfigurationError(f"{found[0].message} {found[0].hint}")
     values = {key.lower(): value for key, value in raw.items()}
-    for name in ("allowed_origins", "authenticators"):
+    for name in ("allowed_origins", "authenticators", "window_processors"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
     if "queues" in values:

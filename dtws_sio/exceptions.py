@@ -55,6 +55,10 @@ class InvalidInstanceError(RegistrationError, TypeError):
     """What was registered is not an instance of the right class."""
 
 
+class SignalNameError(RegistrationError, ValueError):
+    """The name of a signal is not made of identifiers with dots between them."""
+
+
 class RateError(RegistrationError, ValueError):
     """A rate is not written like "10/s"."""
 
@@ -69,6 +73,10 @@ class EmitError(DtwsSioError):
 
 class TopicError(DtwsSioError, ValueError):
     """Something has no topic: it is unsaved, anonymous, or no model instance."""
+
+
+class SignalError(DtwsSioError, ValueError):
+    """A signal cannot be triggered as asked: its name, its window or its times make no sense."""
 
 
 class OversizedEmitError(EmitError):
@@ -142,6 +150,27 @@ class AuthenticationFailedError(PermissionDeniedError):
         super().__init__(message, code=code)
 
 
+class WindowTokenError(AuthenticationFailedError):
+    """
+    A page shows a window's token that does not hold; its code is "token_expired" or "token_invalid".
+
+    Args:
+        reason: What is wrong with it, for the log; a page learns only whether it is worth renewing.
+        expired: Whether it would hold if it were younger.
+    """
+
+    def __init__(self, reason: str, *, expired: bool = False) -> None:
+        code, message = _TOKEN_ANSWERS[expired]
+        super().__init__(message, code=code)
+        self.reason = reason
+
+
+_TOKEN_ANSWERS = {
+    True: ("token_expired", "The page's token has expired; renew it."),
+    False: ("token_invalid", "The page's token is not valid any more; load the page again."),
+}
+
+
 class RoomNameError(PermissionDeniedError, ValueError):
     """A room was named as only topics, or another client's private room, are; a handler may have it from its client."""
 
@@ -158,6 +187,13 @@ class CsrfError(PermissionDeniedError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="csrf_failed")
+
+
+class UnknownSignalError(EventError):
+    """Nothing is connected to a signal that its caller may call. Its code is "unknown_signal"."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown signal: {name[:100]}", code="unknown_signal")
 
 
 class RateLimitedError(EventError):
