@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from dtws_sio.exceptions import SignalError, UnknownSignalError
 from dtws_sio.server import sio
-from dtws_sio.signals import queues, registry
+from dtws_sio.signals import outlets, queues, registry
 from dtws_sio.signals.calls import Call
 from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection, signal
@@ -235,6 +235,12 @@ def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:
 
     The windows know it by its id, which goes to all of them.
     """
+    outlet = outlets.current()
+    (deliver if outlet is None else outlet.emit)(topics, message)
+
+
+def deliver(topics: list[Topic] | None, message: dict[str, Any]) -> None:
+    """Send a signal to windows, whatever else takes signals in tests."""
     sio.emit(EVENT, message, to=topics, namespace=NAMESPACE)
 
 
