@@ -65,6 +65,9 @@ class Revocation:
         sweep_seconds: How often everybody is looked at.
     """
 
+    has_loop = True
+    """Whether `look` is called as often as it should be; else somebody else has to see to that."""
+
     def __init__(
         self,
         *,
@@ -88,7 +91,7 @@ class Revocation:
             return
         self._clients[client.sid] = client
         self._pending.new.add(client.sid)
-        if not self._is_running:
+        if self.has_loop and not self._is_running:
             self._is_running = True
             self._next_sweep = time.monotonic() + self._sweep_seconds
             runtime.spawn(self._run)

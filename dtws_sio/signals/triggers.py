@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from dtws_sio.exceptions import SignalError, UnknownSignalError
 from dtws_sio.server import sio
-from dtws_sio.signals import queues, registry
+from dtws_sio.signals import outlets, queues, registry
 from dtws_sio.signals.calls import Call
 from dtws_sio.signals.names import check_name
 from dtws_sio.signals.outcomes import Outcome
@@ -239,6 +239,12 @@ def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
 
     The windows know it by its id, which goes to all of them.
     """
+    outlet = outlets.current()
+    (deliver if outlet is None else outlet.emit)(topics, message)
+
+
+def deliver(topics: list[Topic] | None, message: dict[str, Any]) -> None:
+    """Send a signal to windows, whatever else takes signals in tests."""
     sio.emit(EVENT, message, to=topics, namespace=NAMESPACE)
 
 
