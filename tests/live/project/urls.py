@@ -12,4 +12,5 @@ urlpatterns = [
     path("members/", views.members),
     path("emit/", views.emit),
     path("disconnect/", views.disconnect),
+    path("bars/", views.bars),
 ]

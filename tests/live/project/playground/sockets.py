@@ -212,5 +212,39 @@ class Greeting(Namespace):
         return not (auth or {}).get("refuse")
 
 
-for _namespace in (Chat("/chat"), Guarded("guarded"), Slow("/slow"), Greeting("/greeting")):
+class Bars(Namespace):
+    """
+    Stands in for a namespace with progress bars: the page itself says what it is to be told.
+
+    A summary that it has kept, under the bar's name, is the answer to `watch`.
+    """
+
+    summaries: dict[str, dict[str, Any]] = {}
+
+    def on_say(self, sid: str, event: str, data: dict[str, Any]) -> None:
+        self.emit(event, data, to=sid)
+
+    def on_keep(self, sid: str, bar: str, summary: dict[str, Any]) -> None:
+        self.summaries[bar] = summary
+
+    def on_watch(self, sid: str, data: dict[str, Any]) -> dict[str, Any]:
+        if data["bar"] not in self.summaries:
+            raise EventError("there is no such bar", code="unknown_bar")
+        return {"ok": True, "state": self.summaries[data["bar"]]}
+
+    def on_unwatch(self, sid: str, data: dict[str, Any]) -> None:
+        pass
+
+    def on_cancel(self, sid: str, data: dict[str, Any]) -> dict[str, Any]:
+        if data["bar"] == "stubborn":
+            raise EventError("it is not yours", code="forbidden")
+        self.emit("cancelled", {"bar": data["bar"]}, to=sid)
+        return {"ok": True}
+
+    def on_kick(self, sid: str) -> Any:
+        self.disconnect(sid)
+        return NO_ACK
+
+
+for _namespace in (Chat("/chat"), Guarded("guarded"), Slow("/slow"), Greeting("/greeting"), Bars("/bars")):
     sio.register_namespace(_namespace)
