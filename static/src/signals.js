@@ -245,7 +245,7 @@ export class Signals {
    *
    * @param {string} name the signal.
    * @param {(opts: object, id: ?string) => *} listener gets a copy of the arguments of its own, and the id of the server's
-     message, null for a call of this page.
+   *     message, null for a call of this page.
    * @returns {() => void} what disconnects it again.
    */
   connect(name, listener) {
@@ -335,7 +335,8 @@ export class Signals {
   }
 
   #hear(message, acknowledge) {
-    const { signal, opts = {}, id = null } = message ?? {};
+    const { signal, id = null } = message ?? {};
+    const opts = message?.opts ?? {};
     if (typeof signal !== "string") {
       this.report(new SignalError("bad_message", "what came from the server is no signal"), { signal, opts, id });
     } else if (this.#isNews(id)) {
@@ -791,9 +792,10 @@ function setFields(fields, value) {
 }
 
 function setForms({ selector, values, value }) {
+  const entries = (values ?? []).filter((entry) => typeof entry?.name === "string" && entry.name);
   for (const element of all(selector)) {
     if (element.localName !== "form") setField(element, value);
-    else for (const entry of values ?? []) setFields([...element.elements].filter(({ name }) => name && name === entry?.name), entry.value);
+    else for (const { name, value: given } of entries) setFields([...element.elements].filter((field) => field.name === name), given);
   }
 }
 
