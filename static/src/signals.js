@@ -179,6 +179,7 @@ export class WindowPass {
 export class Signals {
   #socket;
   #pass;
+  #maxPayload;
   #listeners = new Map();
   #waiting = [];
   #heard = new Set();
@@ -203,14 +204,16 @@ export class Signals {
    * @param {Socket} socket the official client's, of the namespace "/signals".
    * @param {object} [options] onerror, onresync, onrefused and confirm, as above; and
    * @param {WindowPass} [options.pass] what the socket's `auth` comes from.
+   * @param {number} [options.maxPayload] how many bytes the server takes at once: DTWS_SIO["MAX_PAYLOAD"].
    */
-  constructor(socket, { pass = new WindowPass(), ...hooks } = {}) {
+  constructor(socket, { pass = new WindowPass(), maxPayload = Infinity, ...hooks } = {}) {
     if (typeof socket?.on !== "function") throw new TypeError(`Signals takes a socket of the official client, not ${show(socket)}`);
     for (const name of Object.keys(hooks)) {
-      if (!HOOKS.has(name)) throw new TypeError(`unknown option ${show(name)}; known are ${[...HOOKS, "pass"].join(", ")}`);
+      if (!HOOKS.has(name)) throw new TypeError(`unknown option ${show(name)}; known are ${[...HOOKS, "pass", "maxPayload"].join(", ")}`);
     }
     this.#socket = socket;
     this.#pass = pass;
+    this.#maxPayload = maxPayload;
     Object.assign(this, hooks);
     for (const [name, listener] of Object.entries(BUILT_IN)) this.connect(name, listener);
     socket.on(EVENT, (message, acknowledge) => this.#hear(message, acknowledge));
@@ -304,8 +307,7 @@ export class Signals {
   }
 
   #checkSizes(files) {
-    // What the server told in its handshake (python-engineio's max_http_buffer_size); larger frames close the connection.
-    const most = this.#socket.io?.engine?._maxPayload;
+    const most = this.#maxPayload; // whoever sends more at once is disconnected
     const large = files.find(({ size }) => size > most);
     if (!large) return;
     throw new SignalError("too_large", `the file ${show(large.name)} has ${large.size} bytes; the server takes ${most} at once`);
@@ -851,7 +853,7 @@ export function start(hooks = {}) {
   if (typeof globalThis.io !== "function") throw new Error(`the official Socket.IO client is not loaded: ${REMEDY}`);
   const pass = new WindowPass(settings);
   const socket = globalThis.io(settings.namespace, { path: settings.path, auth: pass.auth });
-  const started = new Signals(socket, { pass, ...hooks });
+  const started = new Signals(socket, { pass, maxPayload: settings.max_payload, ...hooks });
   started.bind();
   return started;
 }

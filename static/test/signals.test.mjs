@@ -954,8 +954,7 @@ test("a file that cannot be read rejects its call, and the next ones go (H-12)",
 });
 
 test("a file that would close the connection is not sent (H-12)", async () => {
-  const { signals, socket } = make();
-  socket.io = { engine: { _maxPayload: 4 } };
+  const { signals, socket } = make({ maxPayload: 4 });
   await assert.rejects(signals.call("upload", { file: new File(["bytes"], "a.txt") }), (error) =>
     refused("too_large")(error) && /"a.txt" has 5 bytes; the server takes 4/.test(error.message));
   await signals.call("upload", { file: new File(["four"], "b.txt") });
