@@ -183,9 +183,8 @@ def test_a_refused_window_learns_why(open_window: Callable[..., Page], project: 
     page.goto("/signals/?window=foreign")
     Window(page).wait("window.DFSignals?.connection.active === false")
     message = page.evaluate("DFSignals.call('echo').catch(({ code, message }) => `${code}: ${message}`)")
-    assert message == 'not_connected: "echo" was not called: the server refuses this window: ' + (
-        "the page belongs to another session"
-    )
+    refusal = "the server refuses this window: the page belongs to another session"
+    assert message == f'not_connected: "echo" was not called: {refusal}'
 
 
 def test_a_page_survives_a_restart_and_its_calls_arrive(open_window: Callable[..., Page], watch: Watch) -> None:
@@ -311,7 +310,7 @@ def test_a_form_whose_attribute_says_so_is_posted(window: Window) -> None:
 
 
 def test_what_the_server_puts_into_the_page_calls_too(window: Window) -> None:
-    """Rows H-06, H-16 and W-F14: the element itself and what is in it, on an event that was unknown until then, once."""
+    """Rows H-06, H-16 and W-F14: itself and what is in it, on an event that was unknown until then, once."""
     window.keep_answers()
     window.page.evaluate(
         """() => {

@@ -12,8 +12,8 @@ from django import forms
 from django.db import connection
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
-from dtws_sio.validation import SerializedForm
 from dtws_sio import NO_ACK, EventError, Namespace, concurrent, sio
+from dtws_sio.validation import SerializedForm
 
 lives: defaultdict[str, list[str]] = defaultdict(list)
 
