@@ -102,6 +102,15 @@ def project() -> Iterator[Server]:
         yield server
 
 
+def forgive_cut_connections(watch: Watch) -> None:
+    """
+    Overlook Chromium's report of a poll that was answered with 400.
+
+    A refused client closes its connection, perhaps while its last request is under way, which then finds none.
+    """
+    watch.faults[:] = [fault for fault in watch.faults if "status of 400" not in fault]
+
+
 @pytest.fixture
 def window(open_window: Callable[..., Page], project: Server) -> Window:
     """One window, connected."""
@@ -167,7 +176,7 @@ def test_inline_handlers_that_return_a_call_post_no_form(open_window: Callable[.
 # ---- the connection
 
 
-def test_an_expired_token_is_renewed(open_window: Callable[..., Page], project: Server) -> None:
+def test_an_expired_token_is_renewed(open_window: Callable[..., Page], project: Server, watch: Watch) -> None:
     """Row S-32."""
     page = open_window(project.url)
     with page.expect_request("**/signals/renew/") as request:
@@ -175,9 +184,10 @@ def test_an_expired_token_is_renewed(open_window: Callable[..., Page], project: 
     assert request.value.method == "POST"
     assert window.call("echo")["ok"]
     assert page.evaluate("DFSignals.windowHeader()") == {"X-Socket-Window": "good"}
+    forgive_cut_connections(watch)
 
 
-def test_a_refused_window_learns_why(open_window: Callable[..., Page], project: Server) -> None:
+def test_a_refused_window_learns_why(open_window: Callable[..., Page], project: Server, watch: Watch) -> None:
     """Rows S-34 and W-F8."""
     page = open_window(project.url)
     page.goto("/signals/?window=foreign")
@@ -185,6 +195,7 @@ def test_a_refused_window_learns_why(open_window: Callable[..., Page], project: 
     message = page.evaluate("DFSignals.call('echo').catch(({ code, message }) => `${code}: ${message}`)")
     refusal = "the server refuses this window: the page belongs to another session"
     assert message == f'not_connected: "echo" was not called: {refusal}'
+    forgive_cut_connections(watch)
 
 
 def test_a_page_survives_a_restart_and_its_calls_arrive(open_window: Callable[..., Page], watch: Watch) -> None:
