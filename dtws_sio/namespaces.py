@@ -50,6 +50,13 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     It is asked by `enter_room`, and again for each room of a client when its user's rights change.
     """
 
+    recheck: Callable[[str, HandshakeRequest], object] | None = None
+    """
+    Define it as a method `recheck(self, sid, request)` to look at a client whose user's rights may have changed.
+
+    It raises `PermissionDeniedError` if the client may not stay.
+    """
+
     tracks_presence: ClassVar[bool] = False
     """Whether it is kept track of who is in each room, and the rooms are told."""
 

@@ -9,6 +9,7 @@ gevent is imported unless it is already in use, or `patch` is asked to bring it 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 import time
@@ -98,16 +99,42 @@ def spawn(function: Callable[..., Any], *args: Any) -> None:
         threading.Thread(target=function, args=args, daemon=True).start()
 
 
-def call_later(seconds: float, function: Callable[[], object]) -> None:
-    """Call a function after a while; it must not wait, as it may run in the hub."""
+def call_later(seconds: float, function: Callable[[], object]) -> Callable[[], object]:
+    """
+    Call a function after a while; it must not wait, as it may run in the hub.
+
+    Returns:
+        A function that keeps it from being called, if that has not happened yet.
+    """
     if current() == "eventlet":
         from eventlet import hubs
 
-        hubs.get_hub().schedule_call_global(seconds, function)
+        cancel: Callable[[], object] = hubs.get_hub().schedule_call_global(seconds, function).cancel
+        return cancel
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
+def start_thread(function: Callable[..., Any], *args: Any) -> None:
+    """Run a function in a new thread of the operating system, whatever `threading` was patched to be."""
+    if current() == "eventlet":
+        from eventlet import patcher
+
+        patcher.original("threading").Thread(target=function, args=args, daemon=True).start()
     else:
-        timer = threading.Timer(seconds, function)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=function, args=args, daemon=True).start()
+
+
+def thread_queue() -> queue.SimpleQueue[Any]:
+    """Give a queue that joins threads of the operating system; a greenlet may put, and must not get."""
+    if current() == "eventlet":
+        from eventlet import patcher
+
+        made: queue.SimpleQueue[Any] = patcher.original("queue").SimpleQueue()
+        return made
+    return queue.SimpleQueue()
 
 
 def lock() -> AbstractContextManager[Any]:

@@ -636,6 +636,9 @@ def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
     rule = getattr(namespace, "may_enter_room", None)
     if rule is not None:
         terms["may_enter_room"] = rule
+    recheck = getattr(namespace, "recheck", None)
+    if recheck is not None:
+        terms["recheck"] = recheck
     if getattr(namespace, "tracks_presence", False):
         terms["describe"] = namespace.describe
     return terms

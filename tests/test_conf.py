@@ -38,6 +38,7 @@ DEFAULTS = {
     "COMPRESSION": False,
     "ENGINE": "own",
     "HANDLER_POOL": 100,
+    "QUEUES": {"default": conf.Queue("pool")},
     "ACK_ERRORS": True,
     "AUTHENTICATORS": ("dtws_sio.identity.SessionAuthenticator",),
     "RIGHTS_SWEEP": 30,
@@ -71,6 +72,15 @@ GOOD: dict[str, list[Any]] = {
     "COMPRESSION": [True, False],
     "ENGINE": ["own", "stock"],
     "HANDLER_POOL": [1],
+    "QUEUES": [
+        {},
+        {"default": "celery"},
+        {
+            "slow": {"BACKEND": "threads", "SIZE": 2, "MOST_WAITING": 5},
+            "a.b-c_1": "tasks",
+            "p": {"BACKEND": "processes"},
+        },
+    ],
     "ACK_ERRORS": [True, False],
     "AUTHENTICATORS": [[], ["shop.auth.Key"], ("a.B", "c.D")],
     "RIGHTS_SWEEP": [5, 0.5],
@@ -104,6 +114,23 @@ BAD: dict[str, list[Any]] = {
     "COMPRESSION": [1, 0, None, "yes"],
     "ENGINE": ["Own", "", None],
     "HANDLER_POOL": [0, "100", None],
+    "QUEUES": [
+        None,
+        [],
+        "pool",
+        {"slow": "thread"},
+        {"slow": None},
+        {"slow": []},
+        {"slow": {}},
+        {"": "pool"},
+        {"a,b": "pool"},
+        {1: "pool"},
+        {"slow": {"BACKEND": "threads", "SIZE": 0}},
+        {"slow": {"BACKEND": "threads", "MOST": 1}},
+        {"slow": {"BACKEND": "celery", "SIZE": 1}},
+        {"slow": {"SIZE": 1}},
+        {"slow": {"BACKEND": ["pool"]}},
+    ],
     "ACK_ERRORS": [1, None, "no"],
     "AUTHENTICATORS": ["a.B", ["B"], [1], None, ["a.1"]],
     "RIGHTS_SWEEP": [0, None],
@@ -137,7 +164,19 @@ def test_a_usable_value_is_taken(key: str, value: object) -> None:
     assert conf.problems({key: value}) == []
     with override_settings(DTWS_SIO={key: value}):
         read = getattr(conf.settings(), key.lower())
+    if key == "QUEUES":
+        return  # the test below
     assert read == (tuple(value) if isinstance(value, list) else value)
+
+
+def test_queues_are_read_whether_they_are_named_or_described() -> None:
+    raw = {"slow": {"BACKEND": "threads", "SIZE": 2, "MOST_WAITING": 5}, "reports": "celery"}
+    with override_settings(DTWS_SIO={"QUEUES": raw}):
+        assert conf.settings().queues == {
+            "default": conf.Queue("pool"),
+            "slow": conf.Queue("threads", 2, 5),
+            "reports": conf.Queue("celery"),
+        }
 
 
 @pytest.mark.parametrize(("key", "value"), cases(BAD))
