@@ -11,7 +11,7 @@ from django.utils.html import escape
 
 from home import excerpts
 
-PAGES = ("home", "login", "sign_up", "echo:index", "chat:index")
+PAGES = ("home", "login", "sign_up", "echo:index", "chat:index", "bars:one", "bars:engines", "bars:import")
 
 
 class ExcerptTests(SimpleTestCase):

@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "home",
     "echo",
     "chat",
+    "bars",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -126,7 +127,12 @@ STORAGES = {
     },
 }
 
+MEDIA_ROOT = BASE_DIR / "media"
+"""Uploads that wait for their import; nothing in it is served."""
+
 DTWS_SIO: dict[str, Any] = {}
 """dtws_sio: every key is optional."""
 if "REDIS_URL" in os.environ:
     DTWS_SIO["MESSAGE_QUEUE"] = os.environ["REDIS_URL"]
+    CELERY_BROKER_URL = os.environ["REDIS_URL"]
+    CELERY_TASK_IGNORE_RESULT = True

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("home.urls")),
     path("echo/", include("echo.urls")),
     path("chat/", include("chat.urls")),
+    path("progress/", include("bars.urls")),
     path("admin/", admin.site.urls),
     *staticfiles_urlpatterns(),  # while DEBUG is on, under gunicorn too
 ]

@@ -41,13 +41,16 @@ const text = (value, otherwise) => (value === undefined || value === null ? othe
 function started(values, data) {
   const min = finite(data.min, UNKNOWN.min);
   const max = finite(data.max, UNKNOWN.max);
+  const indeterminate = data.indeterminate === true || max <= min;
+  const current = finite(data.current, min);
+  const hasBegun = data.status === undefined ? indeterminate || current !== min : data.status !== "idle";
   return {
     ...UNKNOWN,
-    state: data.status === "idle" ? "waiting" : "running",
-    indeterminate: data.indeterminate === true || max <= min,
+    state: hasBegun ? "running" : "waiting",
+    indeterminate,
     min,
     max,
-    current: finite(data.current, min),
+    current,
     label: "label" in data ? text(data.label, "") : values.label,
     ...pace(data),
   };
@@ -572,6 +575,9 @@ function countWatchers(socket, bar, change) {
 
 const BARS = new WeakMap();
 
+/** What "watch" is answered while this client has no bar of that name; the second, if only others have one. */
+const NOT_YET = new Set(["unknown_bar", "permission_denied"]);
+
 const OPTIONS = Object.freeze({
   bar: null,
   engine: "html5",
@@ -614,7 +620,7 @@ export class ProgressBar extends EventTarget {
   #values = UNKNOWN;
   #view = null;
   #isConnected = true;
-  #heard = 0;
+  #heard = { init: 0, later: 0 };
   #callbacks = new Map();
   #stop;
 
@@ -824,33 +830,37 @@ export class ProgressBar extends EventTarget {
   #receive(event, data) {
     const payload = typeof data === "object" && data !== null ? data : {};
     if ((payload.bar ?? null) !== this.bar) return;
-    this.#heard += 1;
-    if (event === "init") this.#footer.asked(false);
-    if (event in CHANGES) this.#change(advance(this.#values, event, payload));
+    if (event in CHANGES) {
+      this.#heard[event === "init" ? "init" : "later"] += 1;
+      if (event === "init") this.#footer.asked(false);
+      this.#change(advance(this.#values, event, payload));
+    }
     this.#tell(event, payload);
   }
 
   async #watch() {
     const { socket } = this;
-    const [id, heard] = [socket.id, this.#heard];
+    const { id } = socket;
+    const before = { ...this.#heard };
     const answer = await this.#ask("watch");
     if (this.#stop === null || socket.id !== id) return; // destroyed, or connected anew, which asked again
     if (answer.error) this.#onUnwatchable(answer.error);
-    else if (answer.state) this.#join(answer.state, this.#heard !== heard);
+    else if (answer.state) this.#join(answer.state, before);
   }
 
   // Whoever is connected gets the namespace's own bar anyway.
-  #onUnwatchable({ message }) {
-    if (this.bar !== null && this.#values.state === "waiting") this.#change({ ...this.#values, state: "refused", message });
+  #onUnwatchable({ code, message }) {
+    if (this.bar === null || NOT_YET.has(code) || this.#values.state !== "waiting") return;
+    this.#change({ ...this.#values, state: "refused", message });
   }
 
-  // What was heard since the question is newer than the answer, except for the range, which no update tells.
-  #join(state, isLate) {
+  // Updates and ends heard since the question are newer than the answer, except for the range, which they do not tell.
+  #join(state, before) {
     const { current, label, rate, remaining, message, state: known } = this.#values;
     const values = joined(this.#values, state);
     const newer = { current, label: label || values.label, rate, remaining, message, state: known };
-    this.#change(isLate && known !== "waiting" ? { ...values, ...newer } : values);
-    this.#tell("init", state);
+    this.#change(this.#heard.later === before.later ? values : { ...values, ...newer });
+    if (this.#heard.init === before.init) this.#tell("init", state);
   }
 
   /** Ask the server about this bar; whatever goes wrong is in `error`, as the server's own refusals are. */
@@ -1038,7 +1048,7 @@ const STYLES = `
     justify-content: center;
     overflow: hidden;
     white-space: nowrap;
-    color: #fff;
+    color: var(--sio-progress-text, #fff);
     background-color: var(--_fill);
     transition: width .2s;
   }

@@ -96,7 +96,7 @@ function start(options = {}, socket = new Socket()) {
   return { bar, socket, box: bar.container, find: (selector) => bar.container.querySelector(selector) };
 }
 
-const init = (data) => ({ bar: null, indeterminate: false, min: 0, max: 100, current: 0, label: "", ...data });
+const init = (data) => ({ bar: null, status: "running", indeterminate: false, min: 0, max: 100, current: 0, label: "", ...data });
 
 function started(options, data, socket) {
   const made = start(options, socket);
@@ -141,6 +141,21 @@ test("equal bounds are indeterminate, and never NaN (B-08, W-D16)", () => {
     assert.equal(progress.fraction(after_events(["init", init({ min, max, current: min })])), null);
   }
 });
+
+const BEGUN = [
+  [{ status: "idle", current: 3 }, "waiting"],
+  [{ status: "running" }, "running"],
+  [{}, "waiting"],
+  [{ current: 3 }, "running"],
+  [{ min: 5, current: 5 }, "waiting"],
+  [{ min: 5, max: 5, current: 5 }, "running"],
+];
+
+for (const [data, state] of BEGUN) {
+  test(`after an init of ${JSON.stringify(data)} the bar is ${state}, by what is told or what can be seen`, () => {
+    assert.equal(after_events(["init", data]).state, state);
+  });
+}
 
 test("a bar whose job has not begun waits, if the server says so, and has nothing to cancel", () => {
   const { bar, socket, find } = started({ cancel: true }, { status: "idle", indeterminate: true });
@@ -554,13 +569,38 @@ test("an answer for a connection that is gone is not looked at", async () => {
 });
 
 test("a bar that may not be watched says why", async () => {
-  const refusal = { error: { code: "forbidden", message: "not your bar" } };
+  const refusal = { error: { code: "not_authenticated", message: "log in first" } };
   const { bar, find, socket } = start({ bar: "rows" }, new Socket({ watch: () => refusal }));
   await settled();
   assert.equal(bar.state, "refused");
-  assert.equal(find("[role=status]").textContent, "Not available: not your bar");
+  assert.equal(find("[role=status]").textContent, "Not available: log in first");
   socket.hear("init", init({ bar: "rows" }));
   assert.equal(bar.state, "running");
+});
+
+for (const code of ["unknown_bar", "permission_denied"]) {
+  test(`a bar that this client does not have yet, so that the answer is ${code}, is waited for`, async () => {
+    const refusal = { error: { code, message: "there is no such bar" } };
+    const { bar, find, socket } = start({ bar: "rows" }, new Socket({ watch: () => refusal }));
+    await settled();
+    assert.deepEqual([bar.state, find("[role=status]").textContent], ["waiting", ""]);
+    socket.hear("init", init({ bar: "rows" }));
+    assert.equal(bar.state, "running");
+  });
+}
+
+test("where a bar stands is told once, be it by an init of its own or in the answer", async () => {
+  const socket = new Socket();
+  socket.acks.watch = () => {
+    socket.hear("init", { ...STATE, bar: "rows", current: 0 });
+    return { ok: true, state: { ...STATE, status: "idle", current: 0 } };
+  };
+  const { bar } = start({ bar: "rows" }, Object.assign(socket, { connected: false }));
+  const heard = [];
+  bar.on("init", ({ current }) => heard.push(current));
+  socket.reconnect();
+  await settled();
+  assert.deepEqual([heard, bar.state], [[0], "waiting"]);
 });
 
 test("a server that does not answer is said to", async () => {

@@ -88,7 +88,10 @@ class Stage:
 
     def begin(self, **data: Any) -> None:
         """Send an init."""
-        self.say("init", **{"indeterminate": False, "min": 0, "max": 100, "current": 0, "label": "", **data})
+        self.say(
+            "init",
+            **{"status": "running", "indeterminate": False, "min": 0, "max": 100, "current": 0, "label": "", **data},
+        )
 
     def emit(self, event: str, *data: Any) -> None:
         """Send the stub an event."""
@@ -298,7 +301,8 @@ def test_a_reload_shows_at_once_where_a_named_bar_stands(stage: Stage) -> None:
     stage.open()
     bar = stage.add(bar="rows")
     expect(bar.get_by_role("progressbar")).to_have_attribute("aria-valuetext", "40%, row 20")
-    expect(stage.add("other", bar="nothing").get_by_role("status")).to_have_text("Not available: there is no such bar")
+    expect(stage.add("other", bar="secret").get_by_role("status")).to_have_text("Not available: it is not yours")
+    expect(stage.add("another", bar="later")).to_have_attribute("data-state", "waiting")
 
 
 def test_a_bar_outlives_a_lost_connection(stage: Stage) -> None:
@@ -321,7 +325,7 @@ def test_the_button_cancels_and_says_when_it_may_not(stage: Stage) -> None:
     expect(bar).to_have_attribute("data-state", "cancelled")
     expect(bar.get_by_role("button")).to_be_hidden()
 
-    other = stage.add("other", bar="stubborn", cancel=True)
+    other = stage.add("other", bar="secret", cancel=True)
     stage.begin()
     other.get_by_role("button", name="Cancel").click()
     expect(other.get_by_role("status")).to_have_text("Not cancelled: it is not yours")

@@ -230,6 +230,7 @@ class Bars(Namespace):
         self.summaries[bar] = summary
 
     def on_watch(self, sid: str, data: dict[str, Any]) -> dict[str, Any]:
+        self.check(data["bar"])
         if data["bar"] not in self.summaries:
             raise EventError("there is no such bar", code="unknown_bar")
         return {"ok": True, "state": self.summaries[data["bar"]]}
@@ -238,14 +239,17 @@ class Bars(Namespace):
         pass
 
     def on_cancel(self, sid: str, data: dict[str, Any]) -> dict[str, Any]:
-        if data["bar"] == "stubborn":
-            raise EventError("it is not yours", code="forbidden")
+        self.check(data["bar"])
         self.emit("cancelled", {"bar": data["bar"]}, to=sid)
         return {"ok": True}
 
     def on_kick(self, sid: str) -> Any:
         self.disconnect(sid)
         return NO_ACK
+
+    def check(self, bar: str | None) -> None:
+        if bar == "secret":
+            raise EventError("it is not yours", code="forbidden")
 
 
 class StubSignals(Namespace):
