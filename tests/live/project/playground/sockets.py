@@ -14,6 +14,7 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from dtws_sio import NO_ACK, EventError, Namespace, concurrent, sio
 from dtws_sio.validation import SerializedForm
+from playground import bars  # noqa: F401  it registers a namespace
 
 lives: defaultdict[str, list[str]] = defaultdict(list)
 
