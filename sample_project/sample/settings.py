@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "echo",
     "chat",
     "bars",
+    "live",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -130,9 +131,10 @@ STORAGES = {
 MEDIA_ROOT = BASE_DIR / "media"
 """Uploads that wait for their import; nothing in it is served."""
 
-DTWS_SIO: dict[str, Any] = {}
-"""dtws_sio: every key is optional."""
+DTWS_SIO: dict[str, Any] = {"QUEUES": {"reports": "threads"}}
+"""dtws_sio: every key is optional. The queue is that of one signal in live/signals.py."""
 if "REDIS_URL" in os.environ:
+    DTWS_SIO["QUEUES"]["reports"] = "celery"
     DTWS_SIO["MESSAGE_QUEUE"] = os.environ["REDIS_URL"]
     CELERY_BROKER_URL = os.environ["REDIS_URL"]
     CELERY_TASK_IGNORE_RESULT = True
