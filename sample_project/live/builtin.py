@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
 
 ITEM: Final = '<span class="item">a</span>'
 NEW: Final = '<span class="item new">new</span>'
 FIELD: Final = '<label class="item">Box <input type="checkbox"></label>'
-FORM: Final = mark_safe(
+FORM: Final = (
     '<form class="stack">'
     '<label>Title <input name="title"></label>'
     '<label>Text <textarea name="text" rows="2"></textarea></label>'
@@ -50,7 +49,7 @@ class Demo:
 
     name: str
     about: str
-    html: SafeString
+    html: str
     arguments: dict[str, Any]
 
     @property
@@ -76,16 +75,14 @@ class Demo:
 
 def _demo(name: str, about: str, html: str = ITEM, /, selector: str | None = ".item", **arguments: Any) -> Demo:
     given = arguments if selector is None else {"selector": selector, **arguments}
-    return Demo(name, about, mark_safe(html), given)
+    return Demo(name, about, html, given)
 
 
 DEMOS: Final = {
     demo.name: demo
     for demo in (
         _demo("html.text", "Puts text in: the one for whatever people wrote.", content="<b>is text</b>"),
-        _demo(
-            "html.content", "Puts HTML in, in place of what was there.", content=format_html("<em>{}</em>", "<HTML>")
-        ),
+        _demo("html.content", "Puts HTML in, which is trusted.", content=format_html("<em>{}</em>", "<HTML>")),
         _demo("html.append", "Adds HTML at the end inside.", content=NEW),
         _demo("html.prepend", "Adds HTML at the beginning inside.", content=NEW),
         _demo("html.after", "Adds HTML behind.", content=NEW),
@@ -105,12 +102,12 @@ DEMOS: Final = {
             "Sets an attribute.",
             '<a class="item">a</a>',
             attr_name="href",
-            attr_value="#html-text",
+            attr_value="#main",
         ),
         _demo(
             "html.remove_attr",
             "Takes an attribute away.",
-            '<a class="item" href="#html-text">a</a>',
+            '<a class="item" href="#main">a</a>',
             attr_name="href",
         ),
         _demo(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
+from typing import TYPE_CHECKING
 
 from django import forms
 from django.utils import timezone
 from dtws_sio.signals import validate_form
+
+if TYPE_CHECKING:
+    import datetime
 
 
 @validate_form("live.check_booking")
