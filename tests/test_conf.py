@@ -46,6 +46,8 @@ DEFAULTS = {
     "PROGRESS_EXPIRY": 600,
     "LANGUAGE": "dtws_sio.surroundings.language_of",
     "TIME_ZONE": "dtws_sio.surroundings.time_zone_of",
+    "TOKEN_MAX_AGE": 36_000,
+    "WINDOW_PROCESSORS": (),
     "SERVER": {},
 }
 
@@ -90,6 +92,8 @@ GOOD: dict[str, list[Any]] = {
     "PROGRESS_EXPIRY": [1, 0.5, 86400],
     "LANGUAGE": ["shop.locale.language"],
     "TIME_ZONE": ["shop.locale.zone"],
+    "TOKEN_MAX_AGE": [1, 0.5, 86_400],
+    "WINDOW_PROCESSORS": [[], ["shop.windows.Basket"], ("a.B",)],
     "SERVER": [{}, {"cookie": "io", "http_compression": True}],
 }
 
@@ -142,6 +146,8 @@ BAD: dict[str, list[Any]] = {
     "PROGRESS_EXPIRY": [0, None, "600"],
     "LANGUAGE": ["language", "a-b.c", None, 1, "a."],
     "TIME_ZONE": ["Europe/Vienna", "UTC", None],
+    "TOKEN_MAX_AGE": [0, -1, None, "1h"],
+    "WINDOW_PROCESSORS": ["a.B", ["B"], [1], None],
     "SERVER": [None, [], "cookie"],
 }
 

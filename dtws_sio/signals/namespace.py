@@ -59,7 +59,7 @@ class Signals(Namespace):
     def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Let a window in, with the topics of its token. One without a token has no topics but its own."""
         request = self.request(sid)
-        token = auth.get("window") if isinstance(auth, dict) else None
+        token = (auth or {}).get("window")
         window = Window(secrets.token_urlsafe(16)) if token is None else tokens.verified(token, request)
         self.server.get_session(sid, self.namespace)[WINDOW_KEY] = window
         for topic in (window.topic, *window.topics):
