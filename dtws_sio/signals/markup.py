@@ -51,7 +51,7 @@ class JSCall:
     confirm: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or type(self.name) is not str:
+        if not self.name or not isinstance(self.name, str):  # templates give a subclass of str
             raise SignalError(f"{self.name!r} names no signal; give text such as 'shop.order'")
         if self.debounce is not None and not 0 <= self.debounce < float("inf"):
             raise SignalError(f"debounce={self.debounce!r} is no time; give milliseconds, 0 or more")

@@ -22,8 +22,8 @@ FORM: Final = (
     '<label><input type="radio" name="size" value="l"> Large</label></fieldset>'
     '<label>Where <select name="where"><option value="in">Inside</option>'
     '<optgroup label="Outside"><option value="garden">Garden</option></optgroup></select></label>'
-    '<label>Days <select name="days" multiple size="3"><option value="1">Monday</option><option value="2">Tuesday</option>'
-    '<option value="3">Wednesday</option></select></label></form>'
+    '<label>Days <select name="days" multiple size="3"><option value="1">Monday</option>'
+    '<option value="2">Tuesday</option><option value="3">Wednesday</option></select></label></form>'
 )
 VALUES: Final = [
     {"name": "title", "value": "Set by the server"},
