@@ -70,7 +70,7 @@ class Demo:
         """How the server calls it, to be shown."""
         short = {name: value[:1] if name == "values" else value for name, value in self.options.items()}
         options = "".join(f",\n    {name}={value!r}" for name, value in short.items())
-        return f"trigger(window_info, {self.name!r}, to=WINDOW{options})".replace("}])", "}, ...])")
+        return f"trigger(\n    window_info,\n    {self.name!r},\n    to=WINDOW{options},\n)".replace("}])", "}, ...])")
 
 
 def _demo(name: str, about: str, html: str = ITEM, /, selector: str | None = ".item", **arguments: Any) -> Demo:

@@ -9,8 +9,8 @@ from django.db import migrations
 TITLE = "Tea is ready"
 TEXT = """The kettle was put on at four, and the first cups are on the table in the garden.
 
-Whoever opens this page reads what is true now. Change the text in the admin, and watch it change here: no reload, no \
-polling, and not a line of JavaScript that is about articles."""
+Whoever opens this page reads what is true now. Change the text in the admin, and watch it change here: without a reload, \
+without a question asked every second, and in every window at once."""
 
 
 def add_article(apps: Any, schema_editor: Any) -> None:
