@@ -419,7 +419,10 @@ class Clients:
         if client.left is None:
             self._manager.accept(client)
             self.revocation.enrol(client)
-            self._on_rolls(self._attendance.joined, client)
+            self._quietly(self._attendance.joined, client)
+            after_connect = self._table.terms(client.namespace).after_connect
+            if after_connect is not None:
+                self._quietly(lambda client: after_connect(client.sid), client, "connect")
         elif client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
@@ -456,7 +459,7 @@ class Clients:
         try:
             with suppress(HandlerFailedError, *REFUSALS):  # logged already; nobody is left to be told
                 self._call(client, "disconnect", client.left)
-            self._on_rolls(self._attendance.gone, client)
+            self._quietly(self._attendance.gone, client)
         finally:
             self._forget(client)
 
@@ -467,10 +470,10 @@ class Clients:
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
 
-    def _on_rolls(self, change: Callable[[Client], None], client: Client) -> None:
-        """Enter a client on the rolls or strike it off; what its description raises is logged."""
+    def _quietly(self, function: Callable[[Client], None], client: Client, event: str = "presence") -> None:
+        """Do what follows from a client's coming or going, such as entering it on the rolls; log what is raised."""
         with suppress(HandlerFailedError, *ANSWERS):
-            dispatch.run(change, (client,), partial(client.origin, "presence"), ANSWERS, client.surroundings)
+            dispatch.run(function, (client,), partial(client.origin, event), ANSWERS, client.surroundings)
 
     # Rights that end
 

@@ -167,7 +167,7 @@ def _trigger(
     topics = rooms(targets, window_info)
     send = partial(_send, window_info, name, targets, topics, kwargs, times)
     if on_commit:
-        if topics != []:
+        if topics != [] and outlets.current() is None:
             _ = sio.manager  # whoever cannot emit is told now, not after the commit
         transaction.on_commit(send)
         return Outcome()
@@ -243,7 +243,7 @@ def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
     (deliver if outlet is None else outlet.emit)(topics, message)
 
 
-def deliver(topics: list[Topic] | None, message: dict[str, Any]) -> None:
+def deliver(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
     """Send a signal to windows, whatever else takes signals in tests."""
     sio.emit(EVENT, message, to=topics, namespace=NAMESPACE)
 

@@ -99,7 +99,13 @@ def dtws_sio_signals(context: Context, *, nonce: object = None) -> SafeString:
             "render(request, ...) or template.render(context, request)"
         )
     renew = renewal_url()
-    page_settings = {"namespace": NAMESPACE, "path": endpoint_path(), "window": window_token(request), "renew": renew}
+    page_settings: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "path": endpoint_path(),
+        "window": window_token(request),
+        "renew": renew,
+        "max_payload": settings().max_payload,
+    }
     if settings().csrf or (renew is not None and context.get("csrf_token", _NO_TOKEN) != _NO_TOKEN):
         page_settings[TOKEN] = csrf_token(context)
     nonce_attribute = flatatt({"nonce": find_nonce(context, nonce)})
