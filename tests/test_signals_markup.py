@@ -97,7 +97,13 @@ def test_a_page_gets_its_token_and_what_it_has_to_load_row_f_01() -> None:
     token = set_topics(request, "a")
     text = page(request=request)
     found = page_settings(text)
-    assert found == {"namespace": "/signals", "path": "/socket.io/", "window": found["window"], "renew": None}
+    assert found == {
+        "namespace": "/signals",
+        "path": "/socket.io/",
+        "window": found["window"],
+        "renew": None,
+        "max_payload": 1_000_000,
+    }
     assert verified(found["window"], request) == verified(token, request)
     assert re.findall(r"<script (?!id)(.*?)></script>", text) == [
         'src="/static/dtws_sio/socket.io.min.js"',
