@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dtws_sio.signals.calls import Call
     from dtws_sio.signals.queues.pending import Pending
+    from dtws_sio.topics import Topic
 
 
 class Outlet(Protocol):
@@ -22,7 +21,7 @@ class Outlet(Protocol):
     def submit(self, call: Call) -> Pending:
         """Take a call, as `queues.submit` does."""
 
-    def emit(self, topics: Sequence[str] | None, message: dict[str, Any]) -> None:
+    def emit(self, topics: list[Topic] | None, message: dict[str, Any]) -> None:
         """Take what is for windows, as `triggers.emit` does."""
 
 

@@ -30,14 +30,13 @@ from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection, signal
 from dtws_sio.signals.targets import SERVER, SYNC, USER, flattened, rooms
 from dtws_sio.signals.windows import WindowInfo
+from dtws_sio.topics import Topic
 from dtws_sio.validation import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from django.http import HttpRequest
-
-    from dtws_sio.topics import Topic
 
 logger = logging.getLogger("dtws_sio.signals")
 
@@ -233,7 +232,7 @@ def _send_to_windows(topics: list[Topic] | None, name: str, kwargs: dict[str, An
     queues.submit(Call(DELAYED, 0, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
 
 
-def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
+def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:
     """
     Send a signal to windows, once to each; None is every window.
 
@@ -243,7 +242,7 @@ def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
     (deliver if outlet is None else outlet.emit)(topics, message)
 
 
-def deliver(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
+def deliver(topics: list[Topic] | None, message: dict[str, Any]) -> None:
     """Send a signal to windows, whatever else takes signals in tests."""
     sio.emit(EVENT, message, to=topics, namespace=NAMESPACE)
 
@@ -254,4 +253,4 @@ DELAYED = "dtws_sio.emit"
 
 @signal(DELAYED)
 def _emit_later(window_info: WindowInfo, rooms: list[str] | None, message: dict[str, Any]) -> None:
-    emit(rooms, message)
+    emit(None if rooms is None else list(map(Topic, rooms)), message)
