@@ -228,6 +228,11 @@ export class Signals {
     return this.#socket;
   }
 
+  /** Why the server does not let this window in; null while it does, or may. For code that comes after onrefused. */
+  get refusal() {
+    return this.#refusal;
+  }
+
   /** How many calls wait for the connection. */
   get waiting() {
     return this.#waiting.length;
