@@ -41,6 +41,7 @@ from dtws_sio.surroundings import surroundings
 if TYPE_CHECKING:
     from dtws_sio.client import Client
     from dtws_sio.identity import Authenticator, HandshakeRequest
+    from dtws_sio.pool import Pool
     from dtws_sio.presence import Rolls
 
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -212,9 +213,19 @@ class Server(socketio.Server):  # type: ignore[misc]
         self._signals.connect()
 
     def _signalled(self, change: Change) -> None:
-        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down."""
+        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down, or hangs."""
+        if not self.serving:
+            self._pass_on(change)
+            return
+        self.clients.revocation.notice(change)
+        if self._is_here():
+            runtime.spawn(self._pass_on, change)
+        else:
+            self._pass_on(change)
+
+    def _pass_on(self, change: Change) -> None:
         try:
-            self.notice(change)
+            self.manager.publish_change(change.as_message())
         except NotServingError:
             pass  # nobody is served here, and there is no queue: the processes that serve find it by their sweep
         except EmitError as error:
@@ -222,9 +233,13 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     # Life of the process
 
-    def start(self) -> None:
+    def start(self, *, pool: Pool | None = None, watches: bool = True) -> None:
         """
         Make this process one that serves clients.
+
+        Args:
+            pool: Runs the handlers, instead of one of the size that is set.
+            watches: Whether rights are looked after in the background; else by `sio.clients.revocation.look()` only.
 
         Raises:
             ConfigurationError: If DTWS_SIO cannot be used, or names a runtime that this process does not run on.
@@ -254,7 +269,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 backlog_policy=settings.backlog_policy,
                 **settings.server,
             )
-            self._pool = make_pool(settings.handler_pool)
+            self._pool = make_pool(settings.handler_pool) if pool is None else pool
             self.presence = Presence(rolls_for(settings), self._tell_room, partial(tells, self.table))
             self.attendance = Attendance(self.table, self.presence)
             self._rates = limits.store(settings)
@@ -279,6 +294,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 connect_timeout=settings.connect_timeout,
                 mailbox_bytes=settings.max_payload,
             )
+            self.clients.revocation.has_loop = watches
             self.eio.receiver = self.clients
             self.eio.owner_of = owner_of
             self.manager.initialize()
@@ -424,11 +440,21 @@ class Server(socketio.Server):  # type: ignore[misc]
             (self.attendance.left if has_left else self.attendance.entered)(client, name)
 
     def check_room_rule(self, sid: str, path: str, name: Any) -> None:
-        """Ask a namespace's rule, if it has one and the client is here. Raises PermissionDeniedError if it says no."""
+        """
+        Ask a namespace's rule, if it has one and the client is here.
+
+        It is asked again if the client's rights were looked at meanwhile: that look did not see this room.
+
+        Raises:
+            PermissionDeniedError: If the rule says no.
+        """
         client = self._local(sid, path)
         rule = self.table.terms(path).may_enter_room
-        if client is not None and rule is not None and not rule(client.request(), name):
-            raise PermissionDeniedError("You may not enter this room.", code="room_denied")
+        looks = None
+        while client is not None and rule is not None and looks != client.looks:
+            looks = client.looks
+            if not rule(client.current_request(), name):
+                raise PermissionDeniedError("You may not enter this room.", code="room_denied")
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""

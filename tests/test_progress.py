@@ -17,6 +17,7 @@ from dtws_sio.exceptions import (
     ProgressError,
     ProgressRangeError,
     ProgressTypeError,
+    RoomNameError,
     TopicError,
 )
 from dtws_sio.permissions import login_required
@@ -178,9 +179,9 @@ def test_a_newcomer_is_shown_the_bar_alone_row_p_04(open_page: Callable[..., Pag
     second = Page(first._application, first._engine)
     second.join("/import")
     assert events_of(second, "after_init") == [
-        ("before_init", {"bar": None}),
-        ("init", {"bar": None, "indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
-        ("after_init", {"bar": None}),
+        ("before_init", {}),
+        ("init", {"indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
+        ("after_init", {}),
     ]
     imports.finish()
     assert names_of(first, "done") == [*UPDATE, "done"], "the newcomer disturbed nobody"
@@ -189,8 +190,8 @@ def test_a_newcomer_is_shown_the_bar_alone_row_p_04(open_page: Callable[..., Pag
 @pytest.mark.parametrize(
     ("end", "event"),
     [
-        (lambda it: it.finish("over"), ("done", {"bar": None, "current": 3, "label": "over"})),
-        (lambda it: it.fail("no paper"), ("failed", {"bar": None, "message": "no paper"})),
+        (lambda it: it.finish("over"), ("done", {"current": 3, "label": "over"})),
+        (lambda it: it.fail("no paper"), ("failed", {"message": "no paper"})),
     ],
 )
 def test_a_newcomer_is_told_how_it_ended_row_p_04(
@@ -319,7 +320,7 @@ def test_a_start_that_counts_by_hand_is_a_job_too_rows_p_11_and_p_13(
         assert page.ask(event, namespace="/old")[0]["error"]["code"] == "busy"
     for _ in range(3):
         gate.release()
-    assert events_of(page, "done")[-1] == ("done", {"bar": None, "current": 3, "label": "[3/3]"})
+    assert events_of(page, "done")[-1] == ("done", {"current": 3, "label": "[3/3]"})
     assert page.next().type == ACK
     page.emit("reset", namespace="/old", id=2)
     assert names_of(page, "after_init") == INIT
@@ -345,10 +346,11 @@ def test_a_job_that_starts_beside_its_handler_answers_at_once_row_p_13(
     names_of(page, "after_init")
     page.emit("start", "x", namespace="/quick", id=1)
     assert names_of(page, "after_init") == INIT
+    assert names_of(page, "after_update") == ["before_update", "update", "after_update"], "that it has begun"
     assert page.next().data == ["started"]
     assert page.ask("start", "y", namespace="/quick")[0]["error"]["code"] == "busy"
     gate.set()
-    assert events_of(page, "done")[-1] == ("done", {"bar": None, "current": 5, "label": "x"})
+    assert events_of(page, "done")[-1] == ("done", {"current": 5, "label": "x"})
 
 
 def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
@@ -363,7 +365,7 @@ def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
     page = visit("/broken")
     names_of(page, "after_init")
     page.emit("start", namespace="/broken", id=1)
-    assert events_of(page, "failed")[-1] == ("failed", {"bar": None, "message": "The task failed."})
+    assert events_of(page, "failed")[-1] == ("failed", {"message": "The task failed."})
     assert page.next().data[0]["error"]["code"] == "handler_failed"
 
 
@@ -613,6 +615,7 @@ def test_where_nobody_is_served_it_says_what_to_set(publisher: Server, monkeypat
         ({"name": "x" * 201}, ProgressTypeError),
         ({"room": 5}, ProgressTypeError),
         ({"room": ["a"]}, ProgressTypeError),
+        ({"room": "dtws_sio:auth.user:1"}, RoomNameError),
         ({"max": -1}, ProgressRangeError),
         ({"room": "anonymous"}, TopicError),
         ({"owner": "nobody"}, TopicError),

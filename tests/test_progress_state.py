@@ -284,12 +284,11 @@ def test_the_events_are_those_of_rows_p_05_p_07_and_p_08() -> None:
         ("after_init", {"bar": "b"}),
     ]
     assert update_events(None, state, Speed(2.0, 1.0), with_label=False) == [
-        ("before_update", {"bar": None}),
-        ("update", {"bar": None, "current": 2, "rate": 2.0, "remaining": 1.0}),
-        ("after_update", {"bar": None}),
+        ("before_update", {}),
+        ("update", {"current": 2, "rate": 2.0, "remaining": 1.0}),
+        ("after_update", {}),
     ]
     assert update_events(None, state, UNKNOWN, with_label=True)[1][1] == {
-        "bar": None,
         "current": 2,
         "label": "x",
         "rate": None,
@@ -302,11 +301,11 @@ def test_the_events_are_those_of_rows_p_05_p_07_and_p_08() -> None:
 
 
 def test_a_newcomer_is_told_the_speed_and_the_end_too_row_p_04() -> None:
-    state = State.of().begun()
-    assert newcomer_events(None, state, UNKNOWN) == init_events(None, state)
-    assert [name for name, _ in newcomer_events(None, state, Speed(1.0, 2.0))][3:] == [
-        "before_update",
-        "update",
-        "after_update",
-    ]
+    state = State.of()
+    assert newcomer_events(None, state, UNKNOWN) == init_events(None, state), "it has not begun"
+    state = state.begun()
+    for speed in (UNKNOWN, Speed(1.0, 2.0)):
+        events = newcomer_events(None, state, speed)
+        assert events[:3] == init_events(None, state)
+        assert events[3:] == update_events(None, state, speed, with_label=False)
     assert newcomer_events(None, state.finished(), Speed(1.0, 2.0))[3:] == end_events(None, state.finished())

@@ -291,7 +291,7 @@ def test_a_form_with_a_file_arrives_whole_row_s_23(open_window: OpenWindow) -> N
 
     page = open_window()
     slot = '{"_placeholder":true,"num":0}'
-    form = '[{"name":"file","value":{"name":"a.txt","content":%s}}]' % slot
+    form = '[{"name":"file","value":{"name":"a.txt","content":' + slot + "}}]"
     page.send(f'51-/signals,3["signal",{{"signal":"profile.save","opts":{{"form":{form}}}}}]', b"hello")
     answer = page.next()
     assert (answer.type, answer.id, answer.data) == (ACK, 3, [done(["a.txt", "hello"])])

@@ -24,7 +24,18 @@ from django.utils.functional import Promise
 from dtws_sio import conf, dispatch, runtime
 from dtws_sio.exceptions import BarBusyError, Cancelled, EventError, NotRunningError
 from dtws_sio.progress.records import Record
-from dtws_sio.progress.state import UNKNOWN, Number, Pace, Speed, State, end_events, init_events, number, update_events
+from dtws_sio.progress.state import (
+    UNKNOWN,
+    Number,
+    Pace,
+    Speed,
+    State,
+    end_events,
+    init_events,
+    newcomer_events,
+    number,
+    update_events,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -688,7 +699,7 @@ class Bar:
         """Show it anew to everybody; who begins a bar is told if that cannot be done."""
         self._shown = self._state if state is None else state
         self._save()
-        events = init_events(self.key.name, self._shown)
+        events = newcomer_events(self.key.name, self._shown, self._speed)
         if quietly:
             self._tell(events)
         else:

@@ -72,6 +72,7 @@ def bar(
 
     Raises:
         ProgressTypeError, ProgressRangeError: If a name, a room or a bound cannot be one.
+        RoomNameError: If the room has a name that only topics have.
         TopicError: If the room or the owner is an anonymous user or an unsaved object.
     """
     return make_bar(
@@ -107,10 +108,12 @@ def _check_name(name: object) -> str | None:
 
 
 def _check_room(room: Any) -> str | None:
-    topics.check_room(room)
+    if room is None:
+        return None
     name = topics.room(room)
-    if name is not None and not isinstance(name, str):
+    if not isinstance(name, str):
         raise ProgressTypeError(f"a bar's room is a string or a model instance, not {room!r}")
+    topics.check_room(name)
     return name
 
 

@@ -266,42 +266,47 @@ def _rounded(value: float) -> float:
 # ---- On the wire
 
 
+def _of(name: str | None) -> dict[str, Any]:
+    """Say which bar an event is about; the namespace's own has no name, and its events are those of 0.2."""
+    return {} if name is None else {"bar": name}
+
+
 def init_events(name: str | None, state: State) -> list[Event]:
     """Give what shows a bar anew. Source: row P-05."""
     shown = {
-        "bar": name,
+        **_of(name),
         "indeterminate": state.indeterminate,
         "min": state.min,
         "max": state.max,
         "current": state.current,
         "label": state.label,
     }
-    return [("before_init", {"bar": name}), ("init", shown), ("after_init", {"bar": name})]
+    return [("before_init", _of(name)), ("init", shown), ("after_init", _of(name))]
 
 
 def update_events(name: str | None, state: State, speed: Speed, *, with_label: bool) -> list[Event]:
     """Give what moves a bar; without the label it is kept, an empty one clears it. Source: row P-07."""
-    shown: dict[str, Any] = {"bar": name, "current": state.current}
+    shown: dict[str, Any] = {**_of(name), "current": state.current}
     if with_label:
         shown["label"] = state.label
     shown |= {"rate": speed.rate, "remaining": speed.remaining}
-    return [("before_update", {"bar": name}), ("update", shown), ("after_update", {"bar": name})]
+    return [("before_update", _of(name)), ("update", shown), ("after_update", _of(name))]
 
 
 def end_events(name: str | None, state: State) -> list[Event]:
     """Give what says that a bar has ended, and how; nothing if it has not. Source: row P-08."""
     if state.status == "done":
-        return [("done", {"bar": name, "current": state.current, "label": state.label})]
+        return [("done", {**_of(name), "current": state.current, "label": state.label})]
     if state.status == "failed":
-        return [("failed", {"bar": name, "message": state.message})]
+        return [("failed", {**_of(name), "message": state.message})]
     if state.status == "cancelled":
-        return [("cancelled", {"bar": name})]
+        return [("cancelled", _of(name))]
     return []
 
 
 def newcomer_events(name: str | None, state: State, speed: Speed) -> list[Event]:
-    """Give what shows a bar to whoever comes now. Source: row P-04."""
+    """Give what shows a bar to whoever comes now; an update says that it has begun. Source: row P-04."""
     events = init_events(name, state)
-    if state.status == "running" and speed.rate is not None:
+    if state.status == "running":
         events += update_events(name, state, speed, with_label=False)
     return events + end_events(name, state)

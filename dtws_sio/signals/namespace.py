@@ -74,17 +74,17 @@ class Signals(Namespace):
 
     def recheck(self, sid: str, request: HandshakeRequest) -> None:
         """Refuse a window whose user has lost a right since its page was made."""
-        tokens.check_rights(self._window(sid), request.user)
-
-    def _window(self, sid: str) -> Window:
-        window: Window = self.server.get_session(sid, self.namespace)[WINDOW_KEY]
-        return window
+        window = self.server.get_session(sid, self.namespace).get(WINDOW_KEY)
+        if window is not None:  # else it is still to be let in
+            tokens.check_rights(window, request.user)
 
     # What they trigger
 
     def on_signal(self, sid: str, message: Any) -> Any:
         """Call the functions that are connected to a signal, as far as the page may, and tell it what became of it."""
-        window_info = WindowInfo.from_request(self.request(sid), self._window(sid))
+        window_info = WindowInfo.from_request(
+            self.request(sid), self.server.get_session(sid, self.namespace)[WINDOW_KEY]
+        )
         client: Client = self.server.manager.find(sid, self.namespace)
         try:
             name, kwargs = _read(message)

@@ -23,20 +23,20 @@ from django.utils import timezone
 
 from dtws_sio.exceptions import SignalError, UnknownSignalError
 from dtws_sio.server import sio
-from dtws_sio.signals import queues, registry
+from dtws_sio.signals import outlets, queues, registry
 from dtws_sio.signals.calls import Call
+from dtws_sio.signals.names import check_name
 from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection, signal
 from dtws_sio.signals.targets import SERVER, SYNC, USER, flattened, rooms
 from dtws_sio.signals.windows import WindowInfo
+from dtws_sio.topics import Topic
 from dtws_sio.validation import copied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from django.http import HttpRequest
-
-    from dtws_sio.topics import Topic
 
 logger = logging.getLogger("dtws_sio.signals")
 
@@ -158,14 +158,16 @@ def _trigger(
     *,
     on_commit: bool = False,
 ) -> Outcome:
-    if not name or type(name) is not str:
-        raise SignalError(f"{name!r:.100} names no signal; give text such as 'article.changed'")
+    check_name(name)
     window_info = WindowInfo.from_request(window)
     targets = flattened(USER if to is None else to)
     if SYNC in targets and times.is_later:
         raise SignalError("SYNC is here and now, and cannot wait; use SERVER with a countdown or an eta")
-    send = partial(_send, window_info, name, targets, rooms(targets, window_info), kwargs, times)
+    topics = rooms(targets, window_info)
+    send = partial(_send, window_info, name, targets, topics, kwargs, times)
     if on_commit:
+        if topics != [] and outlets.current() is None:
+            _ = sio.manager  # whoever cannot emit is told now, not after the commit
         transaction.on_commit(send)
         return Outcome()
     return send()
@@ -230,12 +232,18 @@ def _send_to_windows(topics: list[Topic] | None, name: str, kwargs: dict[str, An
     queues.submit(Call(DELAYED, 0, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
 
 
-def emit(topics: Sequence[str] | None, message: dict[str, Any]) -> None:
+def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:
     """
     Send a signal to windows, once to each; None is every window.
 
     The windows know it by its id, which goes to all of them.
     """
+    outlet = outlets.current()
+    (deliver if outlet is None else outlet.emit)(topics, message)
+
+
+def deliver(topics: list[Topic] | None, message: dict[str, Any]) -> None:
+    """Send a signal to windows, whatever else takes signals in tests."""
     sio.emit(EVENT, message, to=topics, namespace=NAMESPACE)
 
 
@@ -245,4 +253,4 @@ DELAYED = "dtws_sio.emit"
 
 @signal(DELAYED)
 def _emit_later(window_info: WindowInfo, rooms: list[str] | None, message: dict[str, Any]) -> None:
-    emit(rooms, message)
+    emit(None if rooms is None else list(map(Topic, rooms)), message)

@@ -20,6 +20,7 @@ from uuid import uuid4
 from dtws_sio import conf, runtime
 from dtws_sio.exceptions import CallExpiredError, QueueError, QueueFullError
 from dtws_sio.server import sio
+from dtws_sio.signals import outlets
 from dtws_sio.signals.calls import Call
 from dtws_sio.signals.queues.brokered import CeleryQueue, TasksQueue
 from dtws_sio.signals.queues.later import Later
@@ -173,6 +174,9 @@ def submit(call: Call) -> Pending:
 
     Source: rows S-05, S-10 and S-13.
     """
+    outlet = outlets.current()
+    if outlet is not None:
+        return outlet.submit(call)
     queues = _current()
     return at_home(queues.home, partial(queues.submit, call))
 
