@@ -550,7 +550,7 @@ function valueOf(element) {
 }
 
 function argumentsOf(element, { opts, form, value }) {
-  const given = copy(opts ?? {});
+  const given = { ...opts };
   if (typeof form === "string") given[form] = serializeForm(element);
   if (typeof value === "string") given[value] = valueOf(element);
   return given;
