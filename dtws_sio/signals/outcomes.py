@@ -50,4 +50,3 @@ class Outcome:
     def as_answer(self) -> dict[str, Any]:
         """Give it as a page gets it in the acknowledgement."""
         return {"ok": self.ok, "results": self.results, "errors": self.errors}
-

@@ -217,9 +217,14 @@ def _arguments(function: Callable[..., Any], name: str) -> validation.NamedConve
     except ValueError as error:
         raise SignatureError(f"{function!r} tells nothing of its arguments; wrap it in a function") from error
     first = parameters[0] if parameters else None
-    if first is None or first.name != "window_info" or first.kind not in (
-        first.POSITIONAL_ONLY,
-        first.POSITIONAL_OR_KEYWORD,
+    if (
+        first is None
+        or first.name != "window_info"
+        or first.kind
+        not in (
+            first.POSITIONAL_ONLY,
+            first.POSITIONAL_OR_KEYWORD,
+        )
     ):
         raise SignatureError(f'the function connected to {name!r} must take "window_info" as its first argument')
     for each in parameters[1:]:
@@ -300,7 +305,9 @@ def run(call: Call, *, celery_request: Any = None) -> Any:
     """
     found = connections(call.signal)
     if call.position >= len(found):
-        raise SignalError(f"nothing is connected to {call} here; does this process run the same version of the project?")
+        raise SignalError(
+            f"nothing is connected to {call} here; does this process run the same version of the project?"
+        )
     window_info = WindowInfo.from_dict(call.window) or WindowInfo.from_request(None)
     window_info.celery_request = celery_request
     around = window_info.surroundings or NEUTRAL

@@ -143,9 +143,7 @@ class WindowInfo:
         info.window_key = values["window_key"]
         info.csrf_cookie = values["csrf_cookie"]
         info.user_agent = values["user_agent"]
-        info.surroundings = Surroundings(
-            values["language_code"], zone(values["time_zone"]), values["script_prefix"]
-        )
+        info.surroundings = Surroundings(values["language_code"], zone(values["time_zone"]), values["script_prefix"])
         info._user_key = values["user"]
         info._session = values["session"]
         for processor in processors():
