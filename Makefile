@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 EXTRAS := eventlet,gunicorn,redis,celery,dev
 NODE_MODULES := static/node_modules/.package-lock.json
+TEST_MODULES := static/node_modules/happy-dom/package.json
 BUILT := dtws_sio/static/dtws_sio/socket.io.min.js
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -27,7 +28,7 @@ run: $(INSTALLED) $(BUILT) ## serve the sample project (ADDRESS, PORT)
 	@$(BIN)/python sample_project/manage.py runsocketio $(ADDRESS):$(PORT)
 
 .PHONY: test
-test: $(INSTALLED) $(BUILT) ## run all tests; as root, Debian packages they lack are installed (ARGS="-k chat")
+test: $(INSTALLED) $(TEST_MODULES) $(BUILT) ## run all tests; as root, Debian packages they lack are installed (ARGS="-k chat")
 	@.ci/system-packages
 	@cd static && npm test --silent -- --test-reporter=dot
 	@$(BIN)/pytest $(ARGS)
@@ -72,8 +73,13 @@ $(VENV)/.bench-installed: setup.cfg $(INSTALLED)
 $(NODE_MODULES): static/package.json static/package-lock.json
 	@command -v npm >/dev/null || { echo "npm was not found; install Node 20 or later (https://nodejs.org)" >&2; exit 1; }
 	@echo "installing the official JavaScript client into static/node_modules"
-	@cd static && npm ci --no-audit --no-fund --silent
+	@cd static && npm ci --omit=dev --no-audit --no-fund --silent
 	@touch $@
+
+$(TEST_MODULES): $(NODE_MODULES)
+	@echo "installing what the tests of the browser files need into static/node_modules"
+	@cd static && npm ci --no-audit --no-fund --silent
+	@touch $(NODE_MODULES) $@
 
 $(BUILT): $(NODE_MODULES) static/build.mjs static/src $(wildcard static/src/*)
 	@cd static && npm run --silent build

@@ -21,9 +21,16 @@ ROOT = Path(__file__).resolve().parent
 WORKSPACE = ROOT / "static"
 BUILT = ROOT / "dtws_sio" / "static" / "dtws_sio"
 
-ALWAYS_BUILT = ("socket.io.min.js", "socket.io.min.js.map", "socket.io.LICENSE.txt", "connect.js")
+ALWAYS_BUILT = (
+    "socket.io.min.js",
+    "socket.io.min.js.map",
+    "socket.io.LICENSE.txt",
+    "connect.js",
+    "progress.js",
+    "signals.js",
+)
 
-STEPS = (("ci", "--no-audit", "--no-fund"), ("run", "build"))
+STEPS = (("ci", "--omit=dev", "--no-audit", "--no-fund"), ("run", "build"))
 
 NO_NODE = (
     "the browser files of dtws_sio are not built, and npm was not found to build them: "

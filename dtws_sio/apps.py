@@ -1,4 +1,4 @@
-"""The Django application: imports every app's `sockets.py`, and registers the system checks."""
+"""The Django application: imports every app's `sockets.py` and `signals.py`, and registers the system checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DtwsSioConfig(AppConfig):
 
     def ready(self) -> None:
         """
-        Register the checks, follow Django's signals, and import `sockets.py` of every installed app.
+        Register the checks, follow Django's signals, and import `sockets.py` and `signals.py` of every installed app.
 
         What one of those raises stops the start.
         """
@@ -43,8 +43,9 @@ class DtwsSioConfig(AppConfig):
         for check in (check_settings, check_client_address, check_ancestors, check_database, check_queues):
             checks.register(check, "dtws_sio")
         from dtws_sio.server import sio
-        from dtws_sio.signals import queues
+        from dtws_sio.signals import namespace, queues
 
         sio.follow_signals()
-        autodiscover_modules("sockets")
+        namespace.register(sio)
         queues.prepare()
+        autodiscover_modules("sockets", "signals")

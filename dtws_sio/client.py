@@ -28,11 +28,13 @@ class Client:
         environ: The WSGI environ of the handshake.
         accepted: Whether its connect handler let it in.
         left: The reason for which it went, or None while it is here.
+        left_early: Whether it went before it was accepted; whoever lets it in then sees to the rest.
         is_gone: Whether its disconnect handler has begun; it is the last one that runs.
         mailbox: Its events that wait for their turn.
         load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
         topics: Those of them that it is in for who it is.
+        looks: How often its rights were looked at again.
         session: What handlers keep for it.
         identity: How it was recognised; None for a stranger.
         surroundings: Its language and time zone, where they are not the project's.
@@ -48,7 +50,9 @@ class Client:
         "identity",
         "is_gone",
         "left",
+        "left_early",
         "load",
+        "looks",
         "mailbox",
         "namespace",
         "rooms",
@@ -85,9 +89,11 @@ class Client:
         self.load = load
         self.accepted = False
         self.left: str | None = None
+        self.left_early = False
         self.is_gone = False
         self.rooms: set[Any] = set()
         self.topics: frozenset[Topic] = frozenset()
+        self.looks = 0
         self.session: dict[str, Any] = {}
         self.identity: Identity | None = None
         self.surroundings: Surroundings | None = None
@@ -137,12 +143,21 @@ class Client:
             if self.left is not None:
                 return False
             self.left = reason
+            self.left_early = not self.accepted
             self.send = _nowhere
             return True
 
     def request(self) -> HandshakeRequest:
         """Give the request of its handshake, with session and user as they are now."""
-        return identity.request_of(self.sid, self.environ, self.identity)
+        request = identity.request_of(self.sid, self.environ, self.identity)
+        if request.looks is None:
+            request.looks = self.looks
+        return request
+
+    def current_request(self) -> HandshakeRequest:
+        """Give its request as `request` does, but none that an event has had since before its rights changed."""
+        request = self.request()
+        return request if request.looks == self.looks else identity.HandshakeRequest(self.environ, self.identity)
 
     def origin(self, event: str) -> Origin:
         """Say where an event of this client came from."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from io import BytesIO
 from math import ceil
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import socketio
 import socketio.exceptions
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 
 from dtws_sio import conf, dispatch, identity, permissions, runtime, security
 from dtws_sio.client import Client
@@ -419,11 +421,14 @@ class Clients:
         if client.left is None:
             self._manager.accept(client)
             self.revocation.enrol(client)
-            self._on_rolls(self._attendance.joined, client)
-        elif client.left == self._engine.reason.SERVER_DISCONNECT:
+            self._quietly(self._attendance.joined, client)
+            after_connect = self._table.terms(client.namespace).after_connect
+            if after_connect is not None:
+                self._quietly(lambda client: after_connect(client.sid), client, "connect")
+        elif client.left_early and client.left == self._engine.reason.SERVER_DISCONNECT:
             self._send(client.eio_sid, DISCONNECT, client.namespace)
         logger.info("connected %s", client)
-        if client.left is not None:  # it went while its connect handler ran
+        if client.left_early:  # it went while its connect handler ran
             self._say_goodbye(client)
 
     # Leaving
@@ -442,7 +447,7 @@ class Clients:
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None:
             carrier.clients.pop(client.namespace, None)
-        if not client.accepted:
+        if client.left_early:
             return  # `_connect` is still at it, and sees to the rest
         self._manager.withdraw(client)
         self.revocation.forget(client)
@@ -456,7 +461,7 @@ class Clients:
         try:
             with suppress(HandlerFailedError, *REFUSALS):  # logged already; nobody is left to be told
                 self._call(client, "disconnect", client.left)
-            self._on_rolls(self._attendance.gone, client)
+            self._quietly(self._attendance.gone, client)
         finally:
             self._forget(client)
 
@@ -467,10 +472,10 @@ class Clients:
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
 
-    def _on_rolls(self, change: Callable[[Client], None], client: Client) -> None:
-        """Enter a client on the rolls or strike it off; what its description raises is logged."""
+    def _quietly(self, function: Callable[[Client], None], client: Client, event: str = "presence") -> None:
+        """Do what follows from a client's coming or going, such as entering it on the rolls; log what is raised."""
         with suppress(HandlerFailedError, *ANSWERS):
-            dispatch.run(change, (client,), partial(client.origin, "presence"), ANSWERS, client.surroundings)
+            dispatch.run(function, (client,), partial(client.origin, event), ANSWERS, client.surroundings)
 
     # Rights that end
 
@@ -480,19 +485,41 @@ class Clients:
         self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
 
     def _recheck(self, client: Client, request: identity.HandshakeRequest) -> None:
-        """Close a client that does not pass the guards any more; take it out of rooms where it may not be."""
-        terms = self._table.terms(client.namespace)
+        """
+        Close a client that may not be here any more; take it out of rooms where it may not be.
+
+        Nobody profits from a condition or a rule that fails: the client is closed, and asked again when it comes back.
+
+        Raises:
+            OperationalError, InterfaceError: If the database does not answer; the client stays as it is.
+        """
+        look = self._look_again if client.surroundings is None else partial(client.surroundings.run, self._look_again)
         try:
-            guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
-            permissions.check(guards, request)
-            terms.recheck(client.sid, request)
-        except PermissionDeniedError as error:
-            self._revoke(client, f"it does not pass any more ({error.code})")
+            copy_context().run(look, client, request)
+        except (OperationalError, InterfaceError):
+            raise
+        except ANSWERS as denial:
+            self._revoke(client, f"it does not pass any more ({_as_event_error(denial).code})")
+        except Exception as error:
+            dispatch.report(client.origin("rights"), error)
+            self._revoke(client, "whether it may stay cannot be told")
+
+    def _look_again(self, client: Client, request: identity.HandshakeRequest) -> None:
+        client.looks += 1
+        if not request.user.is_authenticated:
+            self._revoke(client, "its proof of who it is does not hold any more")
             return
-        before, client.topics = client.topics, frozenset(identity.topics_of(request))
-        for room in before - client.topics:
+        guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
+        permissions.check(guards, request)
+        terms = self._table.terms(client.namespace)
+        terms.recheck(client.sid, request)
+        now = frozenset(identity.topics_of(request))
+        if not client.is_here:
+            return
+        before, client.topics = client.topics, now
+        for room in before - now:
             self._manager.leave_room(client.sid, client.namespace, room)
-        for room in client.topics - before:
+        for room in now - before:
             self._manager.enter_room(client.sid, client.namespace, room)
         rule = terms.may_enter_room
         if rule is None:

@@ -177,6 +177,12 @@ class Settings:
     rights_sweep: float = 30
     """Seconds between two looks at everybody's rights, for changes that send no signal."""
 
+    progress_rate: float = 20
+    """How many updates of one progress bar are sent in a second, at most."""
+
+    progress_expiry: float = 600
+    """Seconds for which it is known where a progress bar stood that is not driven any more."""
+
     language: str = "dtws_sio.surroundings.language_of"
     """Dotted path of a function that chooses a client's language from its request."""
 
@@ -336,6 +342,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "ACK_ERRORS": _FLAG,
         "AUTHENTICATORS": (_is_dotted_paths, "a list of paths such as ['dtws_sio.identity.SessionAuthenticator']"),
         "RIGHTS_SWEEP": _SECONDS,
+        "PROGRESS_RATE": (lambda value: _is_seconds(value) and value <= 1000, "a number above 0, 1000 at most"),
+        "PROGRESS_EXPIRY": _SECONDS,
         "LANGUAGE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.language_of'"),
         "TIME_ZONE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.time_zone_of'"),
         "TOKEN_MAX_AGE": _SECONDS,

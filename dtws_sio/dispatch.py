@@ -177,6 +177,11 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
     return handler
 
 
+def methods_of(namespace: object) -> list[tuple[str, Callable[..., Any]]]:
+    """Give the handlers of a class-based namespace: its methods `on_<event>`, by event."""
+    return [(name[3:], getattr(namespace, name)) for name in dir(type(namespace)) if name.startswith("on_")]
+
+
 @dataclass(frozen=True, slots=True)
 class _Signature:
     counts: tuple[int, ...]
@@ -235,6 +240,7 @@ class Terms:
         describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
         recheck: Called with a sid and a request when the rights of its user may have changed; it raises
             PermissionDeniedError for a client that may not stay.
+        after_connect: Called with the sid of a client that was let in, before its first event.
     """
 
     guards: tuple[Guard, ...] = ()
@@ -242,6 +248,7 @@ class Terms:
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
     describe: Callable[[str], dict[str, Any]] | None = None
     recheck: Callable[[str, identity.HandshakeRequest], object] = lambda sid, request: None
+    after_connect: Callable[[str], None] | None = None
 
 
 NO_TERMS: Final = Terms()

@@ -256,3 +256,47 @@ class CallExpiredError(EventError):
 
 class WorkerDiedError(DtwsSioError):
     """The process that ran a call ended before the call did."""
+
+
+class ProgressError(DtwsSioError):
+    """A progress bar cannot do what it was asked to."""
+
+
+class ProgressTypeError(ProgressError, TypeError):
+    """A bound, a value, a number of steps, a label or a name of a bar is of the wrong type."""
+
+
+class ProgressRangeError(ProgressError, ValueError):
+    """A number of a bar is out of its range, or its range makes no sense."""
+
+
+class BarEndedError(ProgressError, RuntimeError):
+    """A bar was moved that is done or failed already."""
+
+
+class BarBusyError(ProgressError, EventError):
+    """A job drives the bar already. Raised in a handler it is the answer to the page; its code is "busy"."""
+
+    def __init__(self, message: str = "This is running already.") -> None:
+        super().__init__(message, code="busy")
+
+
+class NotRunningError(ProgressError, EventError):
+    """A bar is to be cancelled of which no job runs. Its code is "not_running"."""
+
+    def __init__(self, message: str = "There is nothing to cancel.") -> None:
+        super().__init__(message, code="not_running")
+
+
+class UnknownBarError(ProgressError, EventError):
+    """A page asks for a bar that nobody has begun, or that was forgotten. Its code is "unknown_bar"."""
+
+    def __init__(self, message: str = "There is no such progress bar.") -> None:
+        super().__init__(message, code="unknown_bar")
+
+
+class Cancelled(ProgressError, EventError):  # noqa: N818  it is the word that a task says
+    """Somebody cancelled the bar: the task that drives it should stop. Its code is "cancelled"."""
+
+    def __init__(self, message: str = "Cancelled.") -> None:
+        super().__init__(message, code="cancelled")

@@ -88,6 +88,7 @@ class HandshakeRequest(WSGIRequest):
     def __init__(self, environ: dict[str, Any], identity: Identity | None = None) -> None:
         super().__init__(environ)
         self.identity = identity
+        self.looks: int | None = None  # how often the client's rights had been looked at when it was made
 
     @cached_property
     def session(self) -> SessionBase:  # type: ignore[override]
@@ -104,13 +105,11 @@ class HandshakeRequest(WSGIRequest):
     @cached_property
     def user(self) -> AbstractBaseUser | AnonymousUser:  # type: ignore[override]
         """The user as it is now; an anonymous one if there is none, or none any more."""
-        from django.contrib.auth.models import AnonymousUser
-
         identity = self.identity
         user = None
         if identity is not None and identity.user_key is not None:
             user = identity.authenticator.load(identity, self)
-        return AnonymousUser() if user is None else user
+        return _anonymous_user() if user is None else user
 
     def finish(self) -> None:
         """Save the session if it was changed; one that was deleted meanwhile, by a logout, stays deleted."""
@@ -125,6 +124,36 @@ class HandshakeRequest(WSGIRequest):
             return
         with suppress(UpdateError):
             session.save()
+
+
+def _anonymous_user() -> Any:
+    if not apps.is_installed("django.contrib.auth"):
+        return Stranger()
+    from django.contrib.auth.models import AnonymousUser  # a module of models, so not before apps are ready
+
+    return AnonymousUser()
+
+
+class Stranger:
+    """What an `AnonymousUser` is, for projects without `django.contrib.auth`, where Django's cannot be imported."""
+
+    id = pk = None
+    username = ""
+    is_active = is_authenticated = is_staff = is_superuser = False
+    is_anonymous = True
+
+    def __str__(self) -> str:
+        return "AnonymousUser"
+
+    def get_username(self) -> str:
+        """Give no name."""
+        return self.username
+
+    def has_perm(self, perm: object, obj: object = None) -> bool:
+        """Have no permission, nor any of several."""
+        return False
+
+    has_perms = has_module_perms = has_perm
 
 
 def owner_of(environ: dict[str, Any]) -> str | None:
@@ -184,8 +213,13 @@ def topics_of(request: HandshakeRequest) -> list[topics.Topic]:
 
 
 def group_keys(user: Any) -> list[Any]:
-    """Give the primary keys of a user's groups; none where users have no groups."""
-    return list(user.groups.values_list("pk", flat=True)) if hasattr(user, "groups") else []
+    """Give the primary keys of a user's groups; none where users have no groups, or something else by that name."""
+    return list(user.groups.values_list("pk", flat=True)) if links(user.__class__, "groups") else []
+
+
+def links(model: Any, name: str) -> bool:
+    """Tell whether a model has a many-to-many field of that name, as users have "groups", and groups "permissions"."""
+    return any(field.name == name for field in model._meta.many_to_many)
 
 
 def _group_model(user: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import socketio
 
-from dtws_sio.dispatch import namespace_path
+from dtws_sio.dispatch import methods_of, namespace_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,11 +57,27 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     It raises `PermissionDeniedError` if the client may not stay.
     """
 
+    after_connect: Callable[[str], None] | None = None
+    """
+    Define it as a method `after_connect(self, sid)` to be called for each client that `on_connect` let in.
+
+    By then the client has been told that it is connected, and broadcasts reach it; its first event waits meanwhile.
+    """
+
     tracks_presence: ClassVar[bool] = False
     """Whether it is kept track of who is in each room, and the rooms are told."""
 
     def __init__(self, namespace: str | None = None) -> None:
         super().__init__(namespace_path(namespace))
+
+    def event_handlers(self) -> list[tuple[str, Callable[..., Any]]]:
+        """
+        Give what a client may call, by event; `register_namespace` asks once.
+
+        A mixin that brings handlers of its own overrides it, rather than have methods `on_<event>` that a subclass
+        would hide without a word.
+        """
+        return methods_of(self)
 
     def warn(self, sid: str, message: str) -> None:
         """Send one client the event `warning` with `{"message": message}`. Source: row D-47."""

@@ -79,7 +79,7 @@ class RedisBuckets:
         self._prefix = f"{channel}:rate:"
         self._clock = clock
         self._own = Buckets(clock=clock)
-        self._redis = _connect(url, channel)
+        self._redis = connect(url, channel)
         self._take: Callable[..., Any] = self._redis.register_script(TAKE)  # EVALSHA, and loads it where it is missing
         self._errors = (RedisError, OSError)
         self._is_down = False
@@ -124,8 +124,12 @@ class RedisBuckets:
             )
 
 
-def _connect(url: str, channel: str) -> Redis:
-    """Make a client, which connects when it is first used; where to, python-socketio's Redis manager decides alike."""
+def connect(url: str, channel: str) -> Redis:
+    """
+    Make a client, which connects when it is first used and tries everything once.
+
+    Where to, python-socketio's Redis manager decides alike.
+    """
     from redis import Redis, Sentinel
     from redis.backoff import NoBackoff
     from redis.retry import Retry

@@ -7,7 +7,7 @@ noticed when they do.
 
 A client whose proof is void, or who does not pass the guards of its namespace any more, is closed. The official client
 then connects again, with the cookies that its browser has by now, and is whoever those say. One that may stay leaves
-the rooms in which it may not be.
+the rooms in which it may not be. Newcomers are looked at too: what they lost while they joined, they lost unseen.
 
 Source: rows S-34, W-F2 and W-F6; pitfall 13.
 """
@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
@@ -36,8 +37,17 @@ if TYPE_CHECKING:
 TICK: Final = 0.25
 """Seconds between two looks at what has changed."""
 
+BREATH: Final = 0.01
+"""Seconds between two looks where there is more to verify; others run meanwhile."""
+
+PAUSE: Final = 1.0
+"""Seconds until the next look after one that failed."""
+
 CHUNK: Final = 500
 """Users or sessions that one query of the sweep asks about."""
+
+BATCH: Final = 50
+"""Clients that one look verifies for no urgent reason, which takes about 0.1 s; then it is the next change's turn."""
 
 RIGHTS: Final = ("password", "is_active", "is_staff", "is_superuser")
 """Fields of a user on which its rights depend, where it has them."""
@@ -61,7 +71,8 @@ class Revocation:
 
     Args:
         close: Ends a client's connection, for a reason.
-        recheck: Looks whether a client, whose user is as its request says now, may be where it is.
+        recheck: Looks whether a client, whose user is as its request says now, may be where it is, and closes it or
+            takes it out of rooms. It raises only if that cannot be told at the moment.
         sweep_seconds: How often everybody is looked at.
     """
 
@@ -78,23 +89,28 @@ class Revocation:
         self._close = close
         self._recheck = recheck
         self._sweep_seconds = sweep_seconds
+        self._lock = runtime.lock()
         self._clients: dict[str, Client] = {}
         self._pending = _Pending()
+        self._waiting: dict[Client, None] = {}
         self._known: dict[str, object] = {}
         self._expiries: list[tuple[float, str]] = []
         self._next_sweep = 0.0
         self._is_running = False
+        self._is_failing = False
 
     def enrol(self, client: Client) -> None:
         """Watch a client that has joined; strangers have no rights to lose."""
         if client.identity is None or client.identity.user_key is None:
             return
-        self._clients[client.sid] = client
-        self._pending.new.add(client.sid)
-        if self.has_loop and not self._is_running:
+        with self._lock:
+            self._clients[client.sid] = client
+            self._pending.new.add(client.sid)
+            if self._is_running or not self.has_loop:
+                return
             self._is_running = True
-            self._next_sweep = time.monotonic() + self._sweep_seconds
-            runtime.spawn(self._run)
+        self._next_sweep = time.monotonic() + self._sweep_seconds
+        runtime.spawn(self._run)
 
     def forget(self, client: Client) -> None:
         """Watch a client no more."""
@@ -102,37 +118,66 @@ class Revocation:
 
     def notice(self, change: Change) -> None:
         """Have a look at those whom a change concerns, within `TICK` seconds."""
-        if change.users is None:
-            self._pending.everybody = True
-        else:
-            self._pending.users |= change.users
-        self._pending.sessions |= change.sessions
+        with self._lock:
+            if change.users is None:
+                self._pending.everybody = True
+            else:
+                self._pending.users |= change.users
+            self._pending.sessions |= change.sessions
+
+    def _take(self) -> _Pending:
+        with self._lock:
+            pending, self._pending = self._pending, _Pending()
+            return pending
+
+    def _is_needed(self) -> bool:
+        with self._lock:
+            self._is_running = bool(self._clients)
+            if not self._is_running:
+                self._waiting.clear()
+                self._known.clear()
+                self._expiries.clear()
+            return self._is_running
 
     def _run(self) -> None:
-        while self._clients:
-            runtime.sleep(TICK)
+        while self._is_needed():
+            runtime.sleep(PAUSE if self._is_failing else BREATH if self._waiting else TICK)
             try:
                 self.look()
             except Exception:
-                security.logger.exception("looking at the rights of clients failed; the next look is in %g s", TICK)
+                if not self._is_failing:
+                    security.logger.exception("the rights of clients cannot be looked at now; trying on")
+                self._is_failing = True
+            else:
+                if self._is_failing:
+                    security.logger.warning("the rights of clients are looked at again")
+                self._is_failing = False
             finally:
                 dispatch.give_back_connections()
-        self._known.clear()
-        self._expiries.clear()
-        self._is_running = False
 
     def look(self) -> None:
-        """Look at those who came, changed or expired since the last time, and at all when a sweep is due."""
-        pending, self._pending = self._pending, _Pending()
+        """
+        Look at those who came, changed or expired since the last time, and at all when a sweep is due.
+
+        If the database does not answer, everybody is looked at the next time, so that nothing is forgotten.
+        """
+        pending = self._take()
         for client in self._having(sessions=pending.sessions):
             self._close(client, "its session has ended")
-        self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
-        self._end_expired()
-        due = list(self._clients.values()) if pending.everybody else self._having(users=pending.users)
-        if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + self._sweep_seconds
-            due += self._sweep()
-        self._verify(dict.fromkeys(due))
+        try:
+            self._verify(self._having(users=pending.users))
+            self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
+            self._end_expired()
+            if pending.everybody:
+                self._put_off(list(self._clients.values()))
+            if time.monotonic() >= self._next_sweep:
+                self._next_sweep = time.monotonic() + self._sweep_seconds
+                self._put_off(self._sweep())
+            self._verify_some()
+        except BaseException:
+            self._pending.everybody = True
+            self._next_sweep = 0.0
+            raise
 
     def _having(self, users: Collection[str] = (), sessions: Collection[str] = ()) -> list[Client]:
         found = []
@@ -143,25 +188,44 @@ class Revocation:
                 found.append(client)
         return found
 
+    def _put_off(self, clients: Iterable[Client]) -> None:
+        """Have clients verified, but not before what is urgent."""
+        self._waiting.update(dict.fromkeys(clients))
+
+    def _verify_some(self) -> None:
+        some = list(islice(self._waiting, BATCH))
+        self._verify(some)
+        for client in some:
+            del self._waiting[client]
+
     def _verify(self, clients: Iterable[Client]) -> None:
         """Load each proof again, once for all clients that have it, and close or recheck them."""
         users: dict[Identity, Any] = {}
         for client in clients:
+            if client.left is not None:
+                continue
             known = _of(client)
             request = identity.HandshakeRequest(client.environ, known)
             if known in users:
                 request.__dict__["user"] = users[known]
-            users[known] = request.user
-            if request.user.is_authenticated:
-                self._recheck(client, request)
-            else:
-                self._close(client, "its proof of who it is does not hold any more")
+            self._recheck(client, request)
+            if "user" in request.__dict__:
+                users[known] = request.user
 
     def _begin(self, clients: list[Client]) -> None:
+        """
+        Note what newcomers may do and when their proofs end, and have them verified.
+
+        Others of the same users are verified too if their rights are not what they were, as the next sweep compares
+        with what is noted here.
+        """
         for client in clients:
             self._note_expiry(client, _of(client).expires)
-        self._known.update(_rights({str(_of(client).user_key) for client in clients}))
+        rights = _rights({str(_of(client).user_key) for client in clients})
+        changed = {key for key, now in rights.items() if self._known.get(key, now) != now}
+        self._known.update(rights)
         self._end_sessionless(clients)
+        self._put_off([*clients, *self._having(users=changed)])
 
     # What ends by itself
 
@@ -234,13 +298,12 @@ def _session_ends(keys: Iterable[str]) -> Iterator[tuple[str, float | None]]:
 def _rights(keys: Iterable[str]) -> dict[str, object]:
     """Give, for each user that exists, a value that changes with its rights; a few queries for hundreds of users."""
     model: Any = get_user_model()
-    names = {each.name for each in model._meta.get_fields()}
+    names = {each.name for each in model._meta.concrete_fields}
     fields = ["pk", *(name for name in RIGHTS if name in names)]
     found: dict[str, object] = {}
     for chunk in _chunks(keys):
         rows = {row[0]: row[1:] for row in model._default_manager.filter(pk__in=chunk).values_list(*fields)}
-        groups = _links(model, "groups", rows) if "groups" in names else {}
-        permissions = _links(model, "user_permissions", rows) if "user_permissions" in names else {}
+        groups, permissions = (_links(model, name, rows) for name in ("groups", "user_permissions"))
         all_groups = {group for each in groups.values() for group in each}
         of_groups = _links(model.groups.rel.model, "permissions", all_groups) if all_groups else {}
         for pk, row in rows.items():
@@ -252,7 +315,9 @@ def _rights(keys: Iterable[str]) -> dict[str, object]:
 
 
 def _links(model: Any, name: str, keys: Iterable[Any]) -> dict[Any, frozenset[Any]]:
-    """Give what each of some instances is linked to by a many-to-many field."""
+    """Give what each of some instances is linked to by a many-to-many field; nothing where there is no such field."""
+    if not identity.links(model, name):
+        return {}
     relation = model._meta.get_field(name)
     own, other = f"{relation.m2m_field_name()}_id", f"{relation.m2m_reverse_field_name()}_id"
     linked: dict[Any, set[Any]] = {}

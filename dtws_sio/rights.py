@@ -87,7 +87,12 @@ class Signals:
                     m2m_changed.connect(self._links_changed, sender=field.remote_field.through)
 
     def _later(self, change: Change, using: str | None = None) -> None:
-        transaction.on_commit(lambda: self._tell(change), using=using)
+        """Tell after the commit; at once where nobody but the project knows of it, as with AUTOCOMMIT switched off."""
+        connection = transaction.get_connection(using)
+        if connection.in_atomic_block or connection.get_autocommit():
+            transaction.on_commit(lambda: self._tell(change), using=using, robust=True)
+        else:
+            self._tell(change)  # if it is too early, the sweep finds what was committed later
 
     def _user_changed(self, instance: Any, using: str, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")
@@ -116,5 +121,5 @@ class Signals:
 def _is_right(owner: Any, name: str) -> bool:
     """Tell whether a many-to-many field gives rights: a user's groups and permissions, and a group's permissions."""
     if name in ("groups", "user_permissions"):
-        return hasattr(get_user_model(), name) and issubclass(get_user_model(), owner)
+        return issubclass(get_user_model(), owner)
     return bool(name == "permissions" and owner._meta.label == "auth.Group")

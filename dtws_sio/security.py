@@ -18,7 +18,7 @@ logger = logging.getLogger("dtws_sio.security")
 LONGEST_VALUE: Final = 200
 """Characters of a foreign value that are shown."""
 
-MOST_LINES: Final = 20
+MOST_LINES: Final = 100
 """Different lines of one log in a minute; those beyond are counted together."""
 
 OTHERS: Final = f"refused others too, for more reasons than the {MOST_LINES} that are told one by one"

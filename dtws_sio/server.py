@@ -90,14 +90,22 @@ class Server(socketio.Server):  # type: ignore[misc]
         self.table = HandlerTable()
         self._namespaces: dict[str, socketio.Namespace] = {}
         self._start_lock = threading.Lock()
+        self._published: tuple[conf.Settings, manager.Publisher] | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Stand in, before `start`, for what only a serving process has."""
         if name == "manager":
-            return manager.for_publisher(conf.settings())
+            return self._publisher()
         if name in {*_OF_SERVING, "async_mode", "async_handlers"}:
             raise NotServingError(f"sio.{name} exists only where clients are served. {_SERVE}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _publisher(self) -> manager.Publisher:
+        """Give what publishes for a process that serves nobody; its connections are used again."""
+        settings = conf.settings()
+        if self._published is None or self._published[0] is not settings:
+            self._published = settings, manager.for_publisher(settings)
+        return self._published[1]
 
     # Registration
 
@@ -205,9 +213,19 @@ class Server(socketio.Server):  # type: ignore[misc]
         self._signals.connect()
 
     def _signalled(self, change: Change) -> None:
-        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down."""
+        """Pass a change on; whoever logs out or saves a user must not suffer from a queue that is down, or hangs."""
+        if not self.serving:
+            self._pass_on(change)
+            return
+        self.clients.revocation.notice(change)
+        if self._is_here():
+            runtime.spawn(self._pass_on, change)
+        else:
+            self._pass_on(change)
+
+    def _pass_on(self, change: Change) -> None:
         try:
-            self.notice(change)
+            self.manager.publish_change(change.as_message())
         except NotServingError:
             pass  # nobody is served here, and there is no queue: the processes that serve find it by their sweep
         except EmitError as error:
@@ -372,7 +390,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 return  # nobody, which is not everybody
         if skip_sid is not None:
             skip_sid = _several(skip_sid)
-        if on_commit or not self._is_here():
+        if on_commit or not self.is_here():
             rest = (event, data, room, None, skip_sid, path, callback, ignore_queue)
             again = partial(self.emit, *rest, volatile=volatile)
             if on_commit:
@@ -386,12 +404,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         except (TypeError, ValueError) as error:
             raise EmitError(f"the data of the event {event!r} cannot be sent: {error}") from error
 
-    def _is_here(self) -> bool:
+    def is_here(self) -> bool:
         """Tell whether this is the thread of the hub, or none is; only there may its clients be touched."""
         return not self.serving or self.eio.thread.is_current()
 
-    def _run_here(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args) if self._is_here() else self.eio.thread.run(partial(function, *args))
+    def run_here(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the thread of the hub, in which alone greenlets may wait for each other."""
+        return function(*args) if self.is_here() else self.eio.thread.run(partial(function, *args))
 
     def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """
@@ -411,7 +430,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
         self.check_room_rule(sid, path, name)
-        self._run_here(self.manager.enter_room, sid, path, name)
+        self.run_here(self.manager.enter_room, sid, path, name)
         self.note_room(sid, path, name)
 
     def note_room(self, sid: str, path: str, name: Any, *, has_left: bool = False) -> None:
@@ -421,17 +440,27 @@ class Server(socketio.Server):  # type: ignore[misc]
             (self.attendance.left if has_left else self.attendance.entered)(client, name)
 
     def check_room_rule(self, sid: str, path: str, name: Any) -> None:
-        """Ask a namespace's rule, if it has one and the client is here. Raises PermissionDeniedError if it says no."""
+        """
+        Ask a namespace's rule, if it has one and the client is here.
+
+        It is asked again if the client's rights were looked at meanwhile: that look did not see this room.
+
+        Raises:
+            PermissionDeniedError: If the rule says no.
+        """
         client = self._local(sid, path)
         rule = self.table.terms(path).may_enter_room
-        if client is not None and rule is not None and not rule(client.request(), name):
-            raise PermissionDeniedError("You may not enter this room.", code="room_denied")
+        looks = None
+        while client is not None and rule is not None and looks != client.looks:
+            looks = client.looks
+            if not rule(client.current_request(), name):
+                raise PermissionDeniedError("You may not enter this room.", code="room_denied")
 
     def leave_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
         """Take a client out of a room, in whichever process it is; one that is not in it is no error."""
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
-        self._run_here(self.manager.leave_room, sid, path, name)
+        self.run_here(self.manager.leave_room, sid, path, name)
         self.note_room(sid, path, name, has_left=True)
 
     def close_room(self, room: Any, namespace: str | None = None) -> None:
@@ -439,13 +468,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         topics.check_room(room)
         path, name = namespace_path(namespace), topics.room(room)
         sids = self.members(path, name)
-        self._run_here(self.manager.close_room, name, path)
+        self.run_here(self.manager.close_room, name, path)
         for sid in sids:
             self.note_room(sid, path, name, has_left=True)
 
     def members(self, path: str, name: Any) -> list[str]:
         """Give the sids of this process's clients in a room."""
-        return [sid for sid, _ in self._run_here(self._participants, path, name)] if self.serving else []
+        return [sid for sid, _ in self.run_here(self._participants, path, name)] if self.serving else []
 
     def _participants(self, path: str, name: Any) -> list[tuple[str, str]]:
         return list(self.manager.get_participants(path, name))
@@ -605,7 +634,7 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
         """Take a client out of a namespace, in whichever process it is; one that is in none is no error."""
-        self._run_here(self._disconnect, sid, namespace_path(namespace), ignore_queue)
+        self.run_here(self._disconnect, sid, namespace_path(namespace), ignore_queue)
 
     def _disconnect(self, sid: str, path: str, ignore_queue: bool) -> None:
         client = self._local(sid, path)
@@ -645,6 +674,7 @@ def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
     recheck = getattr(namespace, "recheck", None)
     if recheck is not None:
         terms["recheck"] = recheck
+    terms["after_connect"] = getattr(namespace, "after_connect", None)
     if getattr(namespace, "tracks_presence", False):
         terms["describe"] = namespace.describe
     return terms
@@ -655,7 +685,9 @@ def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any
         trigger = namespace.trigger_event
         life = [(event, partial(trigger, event)) for event in sorted(LIFE_EVENTS)]
         return [(ANY, trigger), *life]
-    return [(name[3:], getattr(namespace, name)) for name in dir(type(namespace)) if name.startswith("on_")]
+    if hasattr(namespace, "event_handlers"):
+        return list(namespace.event_handlers())
+    return dispatch.methods_of(namespace)
 
 
 def _several(names: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,8 +70,9 @@ def test_two_tabs_are_one_person(
 ) -> None:
     watcher = visit("/chat")
     join(watcher)
-    first, second = visit("/chat", **sign_in(ann)), visit("/chat", **sign_in(ann))
-    join(first)
+    first = visit("/chat", **sign_in(ann))
+    join(first)  # she has been announced by now; otherwise it could be the second who hears of it
+    second = visit("/chat", **sign_in(ann))
     assert len(join(second)) == 2
     first.close()
     assert eventually(lambda: chat.manager._clients and len(chat.members("/chat", "novels")) == 2)
@@ -128,6 +130,27 @@ def test_a_description_that_fails_is_logged_and_harms_nobody(
     page = visit("/")
     assert eventually(lambda: "'presence' of /" in caplog.text)
     assert not page.is_closed
+
+
+def test_a_client_that_goes_while_it_is_entered_goes_once(server: Server, visit: Callable[..., Page]) -> None:
+    left: list[str] = []
+    is_asked, may_go_on = threading.Event(), threading.Event()
+
+    def describe(sid: str) -> dict[str, Any]:
+        is_asked.set()
+        assert may_go_on.wait(10)
+        return {}
+
+    server.track_presence(describe)
+    server.on("disconnect", lambda sid, reason: left.append(sid))
+    page = visit()
+    page.join()
+    assert is_asked.wait(10)
+    page.close()
+    may_go_on.set()
+    assert eventually(lambda: not server.manager._clients)
+    assert left == [page.sid]
+    assert server.present() == []
 
 
 def test_a_users_clients_are_found_wherever_they_are(

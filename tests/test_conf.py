@@ -42,8 +42,12 @@ DEFAULTS = {
     "ACK_ERRORS": True,
     "AUTHENTICATORS": ("dtws_sio.identity.SessionAuthenticator",),
     "RIGHTS_SWEEP": 30,
+    "PROGRESS_RATE": 20,
+    "PROGRESS_EXPIRY": 600,
     "LANGUAGE": "dtws_sio.surroundings.language_of",
     "TIME_ZONE": "dtws_sio.surroundings.time_zone_of",
+    "TOKEN_MAX_AGE": 36_000,
+    "WINDOW_PROCESSORS": (),
     "SERVER": {},
 }
 
@@ -84,8 +88,12 @@ GOOD: dict[str, list[Any]] = {
     "ACK_ERRORS": [True, False],
     "AUTHENTICATORS": [[], ["shop.auth.Key"], ("a.B", "c.D")],
     "RIGHTS_SWEEP": [5, 0.5],
+    "PROGRESS_RATE": [1, 0.5, 1000],
+    "PROGRESS_EXPIRY": [1, 0.5, 86400],
     "LANGUAGE": ["shop.locale.language"],
     "TIME_ZONE": ["shop.locale.zone"],
+    "TOKEN_MAX_AGE": [1, 0.5, 86_400],
+    "WINDOW_PROCESSORS": [[], ["shop.windows.Basket"], ("a.B",)],
     "SERVER": [{}, {"cookie": "io", "http_compression": True}],
 }
 
@@ -134,8 +142,12 @@ BAD: dict[str, list[Any]] = {
     "ACK_ERRORS": [1, None, "no"],
     "AUTHENTICATORS": ["a.B", ["B"], [1], None, ["a.1"]],
     "RIGHTS_SWEEP": [0, None],
+    "PROGRESS_RATE": [0, -1, 1001, None, "20/s", True],
+    "PROGRESS_EXPIRY": [0, None, "600"],
     "LANGUAGE": ["language", "a-b.c", None, 1, "a."],
     "TIME_ZONE": ["Europe/Vienna", "UTC", None],
+    "TOKEN_MAX_AGE": [0, -1, None, "1h"],
+    "WINDOW_PROCESSORS": ["a.B", ["B"], [1], None],
     "SERVER": [None, [], "cookie"],
 }
 

@@ -30,6 +30,9 @@ def test_every_error_is_caught_by_the_base_row_d_60(error: type[Exception]) -> N
         (exceptions.RateError, ValueError),
         (exceptions.MissingDependencyError, ImportError),
         (exceptions.NotServingError, RuntimeError),
+        (exceptions.ProgressTypeError, TypeError),
+        (exceptions.ProgressRangeError, ValueError),
+        (exceptions.BarEndedError, RuntimeError),
     ],
 )
 def test_an_error_is_also_the_builtin_one_that_says_its_kind(error: type[Exception], builtin: type[Exception]) -> None:
@@ -60,6 +63,20 @@ def test_a_csrf_error_has_a_code_of_its_own() -> None:
     error = exceptions.CsrfError("CSRF cookie not set.")
     assert isinstance(error, exceptions.EventError)
     assert (error.message, error.code) == ("CSRF cookie not set.", "csrf_failed")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (exceptions.BarBusyError, "busy"),
+        (exceptions.NotRunningError, "not_running"),
+        (exceptions.UnknownBarError, "unknown_bar"),
+        (exceptions.Cancelled, "cancelled"),
+    ],
+)
+def test_what_a_page_may_hear_of_a_bar_has_a_code(error: type[exceptions.EventError], code: str) -> None:
+    assert issubclass(error, exceptions.ProgressError)
+    assert error().answer == {"code": code, "message": str(error())}
 
 
 def test_details_of_an_event_error_stand_beside_its_code_and_message_and_never_replace_them() -> None:

@@ -59,7 +59,9 @@ def cookie(session: SessionStore) -> dict[str, str]:
 # The request
 
 
-def test_a_handler_gets_the_request_of_the_handshake_row_d_49(visit: Callable[..., Page], server: Server, people: Any) -> None:
+def test_a_handler_gets_the_request_of_the_handshake_row_d_49(
+    visit: Callable[..., Page], server: Server, people: Any
+) -> None:
     got: list[HandshakeRequest] = []
     server.on("look", lambda sid: got.append(server.request(sid)))
     page = visit("/", HTTP_X_SHOP="yes", HTTP_COOKIE="a=b", REMOTE_ADDR="192.0.2.7")

@@ -8,7 +8,7 @@ import pytest
 import socketio
 
 from dtws_sio import Namespace, concurrent
-from dtws_sio.exceptions import EventNameError, NamespacePathError, SignatureError
+from dtws_sio.exceptions import DuplicateHandlerError, EventNameError, NamespacePathError, SignatureError
 from dtws_sio.server import Server
 from tests.page import ACK, CONNECT, CONNECT_ERROR, Arrived, Page, eventually
 
@@ -332,3 +332,53 @@ def test_a_handler_answers_through_itself_row_d_24(visit: Callable[..., Page], s
     assert [ada.arrived(), eve.arrived()] == [[], []]
     ada.emit("say", "tea", "again", namespace="/chat", id=1)
     assert ada.next().type == ACK
+
+
+class Greeter(Namespace):
+    """Says hello once a client is in, and has a handler that no method `on_` gives."""
+
+    def __init__(self, namespace: str) -> None:
+        super().__init__(namespace)
+        self.log: list[str] = []
+
+    def on_connect(self, sid: str, environ: Any, auth: Any) -> bool:
+        self.log.append("connect")
+        return auth is None
+
+    def after_connect(self, sid: str) -> None:
+        self.log.append("after")
+        self.emit("hello")
+        raise ValueError("on purpose")
+
+    def on_first(self, sid: str) -> None:
+        self.log.append("first")
+
+    def event_handlers(self) -> list[tuple[str, Any]]:
+        return [*super().event_handlers(), ("extra", lambda sid, value: value)]
+
+
+def test_after_connect_runs_for_those_who_were_let_in_before_their_first_event(
+    visit: Callable[..., Page], server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Broadcasts reach the client by then; and what it raises is logged, and takes nobody out."""
+    greeter = Greeter("/greet")
+    server.register_namespace(greeter)
+    page = visit()
+    page.send("0/greet,", '2/greet,["first"]')
+    assert page.next().type == CONNECT
+    assert page.next().data == ["hello"]
+    assert eventually(lambda: greeter.log == ["connect", "after", "first"])
+    assert page.ask("extra", 5, namespace="/greet") == [5]
+    assert "ValueError: on purpose" in caplog.text
+    assert visit().join("/greet", {"name": "no"}).type == CONNECT_ERROR
+    assert greeter.log[3:] == ["connect"]
+
+
+def test_a_mixin_may_bring_handlers_and_a_clash_is_told(server: Server) -> None:
+    class Clash(Greeter):
+        def on_extra(self, sid: str) -> None: ...
+
+    server.register_namespace(Greeter("/greet"))
+    assert dict(server.table)["/greet"] == ["connect", "extra", "first"]
+    with pytest.raises(DuplicateHandlerError, match="extra"):
+        server.register_namespace(Clash("/clash"))

@@ -11,14 +11,15 @@ import jwt
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from dtws_sio import Namespace, revocation, topics
+from dtws_sio import Namespace, identity, revocation, topics
 from dtws_sio.identity import make_token
-from dtws_sio.permissions import login_required, permission_required
+from dtws_sio.permissions import login_required, permission_required, request_passes_test
 from dtws_sio.rights import Change, Signals
 from tests.page import Page, eventually
 
@@ -37,7 +38,8 @@ def ann(people: type[User]) -> User:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocation, "TICK", 0.01)
+    for pause in ("TICK", "PAUSE"):
+        monkeypatch.setattr(revocation, pause, 0.01)
 
 
 @pytest.fixture
@@ -80,8 +82,7 @@ def visit(server: Server, namespace: str, headers: dict[str, str], auth: Any = N
     page = Page(server.handle_request, server.eio, **headers)
     answer = page.join(namespace, auth)
     assert namespace in page.sids, answer
-    revoked = server.clients.revocation
-    assert eventually(lambda: not revoked._pending.new), "it was not looked at"
+    settle(server)
     return page
 
 
@@ -91,7 +92,7 @@ def settle(server: Server) -> None:
     watch = server.clients.revocation
     look = watch.look
     watch.look = lambda: (look(), looks.append(1))  # type: ignore[method-assign, assignment]
-    assert eventually(lambda: len(looks) > 1 or not watch._clients)
+    assert eventually(lambda: (len(looks) > 1 and not watch._waiting) or not watch._clients)
     watch.look = look  # type: ignore[method-assign]
 
 
@@ -252,6 +253,39 @@ def test_a_client_leaves_the_rooms_in_which_it_may_not_be_any_more(
     assert [each.getMessage() for each in caplog.records if "'archive'" in each.getMessage()]
 
 
+@pytest.mark.parametrize("when", ["before the rule", "in the rule"])
+def test_a_room_that_a_client_is_about_to_enter_counts_too(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], when: str
+) -> None:
+    """A handler has the user of the beginning of its event, and no look at rights sees a room before it is entered."""
+    server = make()
+
+    def lose() -> None:
+        if not lost:
+            lost.append(1)
+            User.objects.update(is_staff=False)
+            server.recheck()
+            settle(server)
+
+    class Vault(Namespace):
+        def on_enter(self, sid: str) -> None:
+            assert self.user(sid).is_staff
+            if when == "before the rule":
+                lose()
+            self.enter_room(sid, "vault")
+
+        def may_enter_room(self, request: Any, room: Any) -> bool:
+            may = bool(request.user.is_staff)
+            lose()
+            return may
+
+    lost: list[int] = []
+    server.register_namespace(Vault("/vault"))
+    page = visit(server, "/vault", sign_in(ann))
+    assert page.ask("enter", namespace="/vault")[0]["error"]["code"] == "room_denied"
+    assert "vault" not in server.rooms(page.sid, "/vault")
+
+
 def test_what_is_rolled_back_has_not_happened(
     make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
 ) -> None:
@@ -262,6 +296,20 @@ def test_what_is_rolled_back_has_not_happened(
         transaction.set_rollback(True)
     settle(server)
     assert not page.is_closed
+
+
+def test_a_project_that_manages_transactions_itself_can_save_its_users(people: type[User], ann: User) -> None:
+    """Django's `on_commit` raises there."""
+    told: list[Change] = []
+    signals = Signals(told.append)
+    signals.connect()
+    transaction.set_autocommit(False)
+    try:
+        ann.save()
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert told == [Change(users=frozenset({str(ann.pk)}))]
 
 
 @pytest.mark.parametrize("fields", [["last_login"], ["username"], None], ids=repr)
@@ -405,6 +453,103 @@ def test_sessions_of_every_kind_are_followed(
 # The loop
 
 
+def test_what_was_lost_while_a_client_joined_counts(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    """Its user is switched off after it was recognised, and nobody is told."""
+    server = make()
+    server.on("connect", lambda sid, environ: User.objects.update(is_active=False), "/members")
+    page = Page(server.handle_request, server.eio, **sign_in(ann))
+    page.join("/members")
+    assert eventually(lambda: page.is_closed)
+
+
+def test_a_second_client_of_a_user_does_not_hide_a_change_from_the_sweep(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server = make(RIGHTS_SWEEP=0.3)
+    first = visit(server, "/library", sign_in(ann))
+    server.enter_room(first.sid, "archive", "/library")
+    User.objects.update(is_staff=False)
+    visit(server, "/library", sign_in(ann))
+    assert eventually(lambda: "archive" not in server.rooms(first.sid, "/library"))
+    assert not first.is_closed
+
+
+def test_nothing_is_forgotten_while_the_database_does_not_answer(
+    make: Callable[..., Server],
+    ann: User,
+    sign_in: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = make()
+    bob = User.objects.create_user("bob")
+    page, other = visit(server, "/members", sign_in(ann)), visit(server, "/members", sign_in(bob))
+    failures: list[int] = []
+
+    def fail(*args: Any) -> None:
+        failures.append(1)
+        raise OperationalError("the server closed the connection")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(identity, "_active_user", fail)
+        broken.setattr(identity, "get_user", fail)
+        deactivate(ann)
+        assert eventually(lambda: len(failures) > 3)
+        assert not page.is_closed
+    assert eventually(lambda: page.is_closed)
+    settle(server)
+    assert not other.is_closed
+    lines = [each.getMessage() for each in caplog.records if each.name == "dtws_sio.security"]
+    told = [line for line in lines if line.startswith("the rights")]
+    assert told == [
+        "the rights of clients cannot be looked at now; trying on",
+        "the rights of clients are looked at again",
+    ]
+
+
+@pytest.mark.parametrize("where", ["guard", "rule", "proof"])
+@pytest.mark.parametrize("error", [PermissionDenied(), RuntimeError("broken")], ids=repr)
+def test_a_condition_that_fails_closes_its_client_and_holds_up_nobody(
+    make: Callable[..., Server],
+    ann: User,
+    sign_in: Callable[..., Any],
+    where: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_broken: list[bool] = []
+
+    def check(request: Any, *rest: Any) -> bool:
+        if is_broken and request.COOKIES["sessionid"] in headers["HTTP_COOKIE"]:
+            raise error
+        return True
+
+    @request_passes_test(lambda request: where != "guard" or check(request))
+    class Fragile(Namespace):
+        def may_enter_room(self, request: Any, room: Any) -> bool:
+            return where != "rule" or check(request)
+
+    if where == "proof":
+        load = identity.SessionAuthenticator.load
+        monkeypatch.setattr(
+            identity.SessionAuthenticator,
+            "load",
+            lambda self, known, request: check(request) and load(self, known, request),
+        )
+    server = make()
+    server.register_namespace(Fragile("/fragile"))
+    bob = User.objects.create_user("bob")
+    headers = sign_in(ann)
+    broken, other = visit(server, "/fragile", headers), visit(server, "/members", sign_in(bob))
+    server.enter_room(broken.sid, "blue", "/fragile")
+    is_broken.append(True)
+    server.recheck()
+    deactivate(bob)
+    assert eventually(lambda: broken.is_closed and other.is_closed)
+
+
 def test_the_loop_survives_a_failure_and_ends_with_the_last_client(
     make: Callable[..., Server],
     ann: User,
@@ -417,7 +562,7 @@ def test_the_loop_survives_a_failure_and_ends_with_the_last_client(
     watch = server.clients.revocation
     with monkeypatch.context() as broken:
         broken.setattr(watch, "_end_expired", lambda: 1 / 0)
-        assert eventually(lambda: "looking at the rights" in caplog.text)
+        assert eventually(lambda: "the rights of clients cannot be looked at" in caplog.text)
     deactivate(ann)
     assert eventually(lambda: page.is_closed)
     assert eventually(lambda: not watch._is_running)

@@ -35,7 +35,11 @@ class Server:
         self.asked.append((outgoing, unsent))
         return self.admits
 
-    def pong(self, session: Session) -> None:
+    @property
+    def heartbeat(self) -> Server:
+        return self
+
+    def answered(self, session: Session) -> None:
         self.told.append(("pong", session.sid))
 
     def ended(self, session: Session, reason: str) -> None:

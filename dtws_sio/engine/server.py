@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -29,13 +28,13 @@ from eventlet import greenthread, hubs
 from eventlet.wsgi import WSGI_LOCAL
 from websockets.exceptions import InvalidHandshake
 
-from dtws_sio.deadlines import Deadlines
 from dtws_sio.engine.answers import Answer, Refusal, cors_headers, read_packets, takes_gzip
 from dtws_sio.engine.backlog import Backlog
 from dtws_sio.engine.connection import Connection, ParkedConnection
 from dtws_sio.engine.handlers import Handlers, Receiver
 from dtws_sio.engine.handshake import Handshake, is_tls, request_socket, set_no_delay, take_over
-from dtws_sio.engine.outgoing import PING, Outgoing
+from dtws_sio.engine.heartbeat import Heartbeat
+from dtws_sio.engine.outgoing import Outgoing
 from dtws_sio.engine.session import InvalidPacketError, Session
 from dtws_sio.engine.threads import HubThread
 from dtws_sio.pool import make_pool
@@ -95,8 +94,9 @@ class Server(engineio.Server):  # type: ignore[misc]
             f'"pingInterval":{round(self.ping_interval * 1000)},"pingTimeout":{round(self.ping_timeout * 1000)},'
             f'"maxPayload":{self.max_http_buffer_size}'
         )
-        self._pings: Deadlines[str] = Deadlines(self.ping_interval, self._ping)
-        self._pongs: Deadlines[str] = Deadlines(self.ping_timeout, self._miss_pong)
+        self.heartbeat = Heartbeat(
+            self.sockets, interval=self.ping_interval, timeout=self.ping_timeout, reason=self.reason.PING_TIMEOUT
+        )
 
     # Requests
 
@@ -159,8 +159,8 @@ class Server(engineio.Server):  # type: ignore[misc]
         session: Session | None = self.sockets.get(sid)
         if session is not None and session.owner is not None and self.owner_of(environ) != session.owner:
             raise Refusal("400 Bad Request", 1, "Session ID unknown")
-        if session is not None and session.pong_due is not None and session.pong_due <= monotonic():
-            self._miss_pong(sid, session.pong_due)  # the timer is late; no client is told so
+        if session is not None:
+            self.heartbeat.check(session)
         if session is None or session.closed:
             raise Refusal("400 Bad Request", 1, "Session ID unknown")
         return session
@@ -288,36 +288,13 @@ class Server(engineio.Server):  # type: ignore[misc]
             self.sockets.pop(session.sid, None)
             session.closed = True
             raise
-        self._pings.add(session.sid)
+        self.heartbeat.begin(session)
         return session
 
     def ended(self, session: Session, reason: str) -> None:
         """Forget a session; called by itself at its end."""
         self.sockets.pop(session.sid, None)
         self.receiver.closed(session.sid, reason)
-
-    def _ping(self, sid: str, when: float) -> None:
-        session = self.sockets.get(sid)
-        if session is not None:
-            session.pong_due = when + self.ping_timeout
-            session.send(PING)
-            self._pongs.add(sid, since=when)
-
-    def pong(self, session: Session) -> None:
-        """Note that a client lives; the next ping is sent one interval from now."""
-        if session.pong_due is not None:
-            session.pong_due = None
-            self._pings.add(session.sid)
-
-    def _miss_pong(self, sid: str, when: float) -> None:
-        session = self.sockets.get(sid)
-        if session is None or session.pong_due is None or session.pong_due > when:
-            return
-        if session.paused:  # we do not read, so the answer may be there
-            session.pong_due = when + self.ping_timeout
-            self._pongs.add(sid, since=when)
-        else:
-            session.close(self.reason.PING_TIMEOUT)
 
     # Sending
 
@@ -400,8 +377,6 @@ class Server(engineio.Server):  # type: ignore[misc]
         session = self.sockets.get(sid)
         if session is not None and session.paused:
             session.paused = False
-            if session.pong_due is not None:  # its answer may have arrived while we did not read
-                session.pong_due = monotonic() + self.ping_timeout
-                self._pongs.add(sid)
+            self.heartbeat.resumed(session)
             if session.connection is not None:
                 session.connection.resume()

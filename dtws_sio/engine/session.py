@@ -182,7 +182,7 @@ class Session:
         if isinstance(packet, bytes):
             self.server.receiver.received(self.sid, packet)
         elif packet == "3":
-            self.server.pong(self)
+            self.server.heartbeat.answered(self)
         elif packet == "1":
             self.end_poll(NOOP)
             self.close("transport close")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dtws_sio.signals.permissions import everyone
@@ -10,6 +9,8 @@ from dtws_sio.signals.registry import Queue, signal
 from dtws_sio.validation import SerializedForm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from django import forms
 
     from dtws_sio.signals.permissions import IsAllowed
@@ -27,7 +28,7 @@ def validate_form(
         @validate_form("shop.validate_order")
         class OrderForm(forms.Form): ...
 
-    The page sends the form's fields as `data`, as an object or as the list that `serializeArray` makes. The answer is
+    The page sends the form's fields as `form`, as an object or as the list that `serializeArray` makes. The answer is
     `{"valid": bool, "errors": {field: [message]}, "help_texts": {field: text}}`; errors that belong to no field stand
     below "__all__". Nothing is saved.
 
@@ -41,17 +42,14 @@ def validate_form(
     """
 
     def connect(form_class: T) -> T:
-        bind: Callable[[Any], forms.BaseForm] = SerializedForm(form_class).bind
-
-        def validate(window_info: WindowInfo, data: bind = None) -> dict[str, Any]:  # type: ignore[valid-type]
-            form: Any = bind(None) if data is None else data
+        def validate(window_info: WindowInfo, form: Any) -> dict[str, Any]:
             return {
                 "valid": form.is_valid(),
                 "errors": {name: list(map(str, messages)) for name, messages in form.errors.items()},
                 "help_texts": {name: str(field.help_text) for name, field in form.fields.items() if field.help_text},
             }
 
-        validate.__annotations__["data"] = bind
+        validate.__annotations__ = {"form": SerializedForm(form_class).bind}
         signal(path or f"{form_class.__module__}.{form_class.__name__}", is_allowed_to, queue)(validate)
         return form_class
 

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from dtws_sio import json
 from dtws_sio.exceptions import SignalError
+from dtws_sio.signals.names import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +52,7 @@ class JSCall:
     confirm: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise SignalError(f"{self.name!r} names no signal; give text such as 'shop.order'")
+        check_name(self.name)
         if self.debounce is not None and not 0 <= self.debounce < float("inf"):
             raise SignalError(f"debounce={self.debounce!r} is no time; give milliseconds, 0 or more")
 

@@ -59,7 +59,7 @@ class Signals(Namespace):
     def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Let a window in, with the topics of its token. One without a token has no topics but its own."""
         request = self.request(sid)
-        token = auth.get("window") if isinstance(auth, dict) else None
+        token = (auth or {}).get("window")
         window = Window(secrets.token_urlsafe(16)) if token is None else tokens.verified(token, request)
         self.server.get_session(sid, self.namespace)[WINDOW_KEY] = window
         for topic in (window.topic, *window.topics):
@@ -74,17 +74,17 @@ class Signals(Namespace):
 
     def recheck(self, sid: str, request: HandshakeRequest) -> None:
         """Refuse a window whose user has lost a right since its page was made."""
-        tokens.check_rights(self._window(sid), request.user)
-
-    def _window(self, sid: str) -> Window:
-        window: Window = self.server.get_session(sid, self.namespace)[WINDOW_KEY]
-        return window
+        window = self.server.get_session(sid, self.namespace).get(WINDOW_KEY)
+        if window is not None:  # else it is still to be let in
+            tokens.check_rights(window, request.user)
 
     # What they trigger
 
     def on_signal(self, sid: str, message: Any) -> Any:
         """Call the functions that are connected to a signal, as far as the page may, and tell it what became of it."""
-        window_info = WindowInfo.from_request(self.request(sid), self._window(sid))
+        window_info = WindowInfo.from_request(
+            self.request(sid), self.server.get_session(sid, self.namespace)[WINDOW_KEY]
+        )
         client: Client = self.server.manager.find(sid, self.namespace)
         try:
             name, kwargs = _read(message)

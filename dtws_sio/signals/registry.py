@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from django.core.exceptions import PermissionDenied
 
@@ -142,6 +142,30 @@ class SignalConnection:
         return f"{self.path!r} ({self.function.__module__}.{getattr(self.function, '__qualname__', self.function)})"
 
 
+@overload
+def signal(
+    function: F,
+    /,
+    is_allowed_to: IsAllowed = ...,
+    queue: Queue | None = ...,
+    *,
+    path: str | None = ...,
+    cls: type[SignalConnection] = ...,
+) -> F: ...
+
+
+@overload
+def signal(
+    name: str | None = ...,
+    /,
+    is_allowed_to: IsAllowed = ...,
+    queue: Queue | None = ...,
+    *,
+    path: str | None = ...,
+    cls: type[SignalConnection] = ...,
+) -> Callable[[F], F]: ...
+
+
 def signal(
     function_or_path: F | str | None = None,
     /,
@@ -181,9 +205,7 @@ def signal(
     return partial(_connect, path=path, is_allowed_to=is_allowed_to, queue=queue, cls=cls)
 
 
-def _connect(
-    function: F, path: str | None, is_allowed_to: IsAllowed, queue: Queue | None, cls: type[SignalConnection]
-) -> F:
+def _connect(function: F, path: Any, is_allowed_to: IsAllowed, queue: Queue | None, cls: type[SignalConnection]) -> F:
     if not callable(function):
         raise NotCallableError(f"@signal was used on a thing that is not callable: {function!r}")
     name = f"{function.__module__}.{_name_of(function)}" if path is None else path
@@ -191,7 +213,7 @@ def _connect(
         raise SignalNameError(f"{name!r} cannot name a signal; use identifiers with dots between them, as 'shop.order'")
     if not callable(is_allowed_to):
         raise NotCallableError(
-            f"is_allowed_to={is_allowed_to!r} of the signal {name!r} cannot be asked; give a permission such as everyone"
+            f"is_allowed_to={is_allowed_to!r} of the signal {name!r} cannot be asked; give one such as everyone"
         )
     if queue is not None and not isinstance(queue, str) and not callable(queue):
         raise SignalError(f"queue={queue!r} of the signal {name!r} is no queue; give its name, or a function")
@@ -305,9 +327,7 @@ def run(call: Call, *, celery_request: Any = None) -> Any:
     """
     found = connections(call.signal)
     if call.position >= len(found):
-        raise SignalError(
-            f"nothing is connected to {call} here; does this process run the same version of the project?"
-        )
+        raise SignalError(f"nothing is connected to {call} here; is this process of the same version of the project?")
     window_info = WindowInfo.from_dict(call.window) or WindowInfo.from_request(None)
     window_info.celery_request = celery_request
     around = window_info.surroundings or NEUTRAL

@@ -173,7 +173,7 @@ def _session_of(request: Any, *, save: bool = False) -> str | None:
 # What holds, and for how long
 
 
-def verified(token: object, request: Any, *, however_old: bool = False) -> Window:
+def verified(token: Any, request: Any, *, however_old: bool = False) -> Window:
     """
     Read a token that a page shows.
 

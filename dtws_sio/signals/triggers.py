@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -26,16 +25,18 @@ from dtws_sio.exceptions import SignalError, UnknownSignalError
 from dtws_sio.server import sio
 from dtws_sio.signals import outlets, queues, registry
 from dtws_sio.signals.calls import Call
+from dtws_sio.signals.names import check_name
 from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection, signal
 from dtws_sio.signals.targets import SERVER, SYNC, USER, flattened, rooms
 from dtws_sio.signals.windows import WindowInfo
+from dtws_sio.topics import Topic
 from dtws_sio.validation import copied
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from collections.abc import Mapping
 
-    from dtws_sio.topics import Topic
+    from django.http import HttpRequest
 
 logger = logging.getLogger("dtws_sio.signals")
 
@@ -157,14 +158,16 @@ def _trigger(
     *,
     on_commit: bool = False,
 ) -> Outcome:
-    if not isinstance(name, str) or not name:
-        raise SignalError(f"{name!r:.100} names no signal; give text such as 'article.changed'")
+    check_name(name)
     window_info = WindowInfo.from_request(window)
     targets = flattened(USER if to is None else to)
     if SYNC in targets and times.is_later:
         raise SignalError("SYNC is here and now, and cannot wait; use SERVER with a countdown or an eta")
-    send = partial(_send, window_info, name, targets, rooms(targets, window_info), kwargs, times)
+    topics = rooms(targets, window_info)
+    send = partial(_send, window_info, name, targets, topics, kwargs, times)
     if on_commit:
+        if topics != [] and outlets.current() is None:
+            _ = sio.manager  # whoever cannot emit is told now, not after the commit
         transaction.on_commit(send)
         return Outcome()
     return send()
@@ -249,5 +252,5 @@ DELAYED = "dtws_sio.emit"
 
 
 @signal(DELAYED)
-def _emit_later(window_info: WindowInfo, rooms: list | None, message: dict) -> None:  # type: ignore[type-arg]
-    emit(rooms, message)
+def _emit_later(window_info: WindowInfo, rooms: list[str] | None, message: dict[str, Any]) -> None:
+    emit(None if rooms is None else list(map(Topic, rooms)), message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.http import JsonResponse
 from django.views.decorators.cache import never_cache
@@ -38,7 +38,7 @@ def renew(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"window": window.sign()})
 
 
-def _token(request: HttpRequest) -> object:
+def _token(request: HttpRequest) -> Any:
     try:
         body = json.loads(request.body)
     except ValueError as error:

@@ -21,6 +21,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.template import loader
 from django.utils import timezone, translation
+
 from dtws_sio import conf, identity
 from dtws_sio.exceptions import SignalError
 from dtws_sio.signals.tokens import Window, window_of, window_topic

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SECONDS: Final = 5.0
-"""How long `call` waits for an acknowledgement; handlers run in the same thread, so only their own threads take time."""
+"""How long `call` waits for an acknowledgement; handlers run in the same thread, only their own threads take time."""
 
 EVENTS: Final = (socketio.packet.EVENT, socketio.packet.BINARY_EVENT)
 ACKS: Final = (socketio.packet.ACK, socketio.packet.BINARY_ACK)

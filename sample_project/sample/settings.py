@@ -39,6 +39,8 @@ INSTALLED_APPS = [
     "home",
     "echo",
     "chat",
+    "bars",
+    "live",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -126,7 +128,13 @@ STORAGES = {
     },
 }
 
-DTWS_SIO: dict[str, Any] = {}
-"""dtws_sio: every key is optional."""
+MEDIA_ROOT = BASE_DIR / "media"
+"""Uploads that wait for their import; nothing in it is served."""
+
+DTWS_SIO: dict[str, Any] = {"QUEUES": {"reports": "threads"}}
+"""dtws_sio: every key is optional. The queue is that of one signal in live/signals.py."""
 if "REDIS_URL" in os.environ:
+    DTWS_SIO["QUEUES"]["reports"] = "celery"
     DTWS_SIO["MESSAGE_QUEUE"] = os.environ["REDIS_URL"]
+    CELERY_BROKER_URL = os.environ["REDIS_URL"]
+    CELERY_TASK_IGNORE_RESULT = True

@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.browser import sample
 from tests.browser.watch import Watch
 from tests.browser.windows import MIA, ChatWindow, sign_up
-from tests.live.services import missing
+from tests.live.services import missing, redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,6 +108,13 @@ def site(request: pytest.FixtureRequest, started: Callable[[str], Site]) -> Iter
     print(printed)  # noqa: T201  pytest shows it
     assert "Traceback (most recent call last)" not in printed
     assert "socket shutdown error" not in printed  # pitfall 9
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    """The URL of a Redis server of our own."""
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -12,22 +12,14 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import sample
 from tests.browser.windows import ChatWindow
-from tests.live.services import redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.browser.sample import Database
     from tests.browser.watch import Watch
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[str]:
-    """The URL of a Redis server of our own."""
-    with redis_server() as url:
-        yield url
 
 
 def join(window: Page, name: str) -> ChatWindow:

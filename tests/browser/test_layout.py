@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("site", ["runsocketio"], indirect=True)]
 
-PAGES: Final = ["/", "/echo/", "/login/", "/sign-up/"]
+BARS: Final = ["", "many/", "engines/", "import/", "task/"]
+"""The pages with progress bars."""
+
+PAGES: Final = ["/", "/echo/", "/login/", "/sign-up/", *(f"/progress/{name}" for name in BARS)]
 """Those that need nobody to be there."""
 
 PHONE: Final = {"width": 360, "height": 740}

@@ -101,6 +101,9 @@ class OnPurposeError(Exception):
     """Raised by handlers; the only error that may be logged."""
 
 
+REFUSED_HOSTS: Final = "django.security.DisallowedHost"
+
+
 class Complaints(logging.Handler):
     """Collects what must not be: errors in the log that no handler raised on purpose, and anything on stderr."""
 
@@ -112,6 +115,8 @@ class Complaints(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Look a log record over."""
         error = record.exc_info[1] if record.exc_info else None
+        if record.name == REFUSED_HOSTS and error is None:
+            return  # an error at Django, which mails it to ADMINS; the client's own doing
         if not isinstance(error, OnPurposeError) and (error is not None or record.levelno >= logging.ERROR):
             self.found.append(logging.Formatter().format(record))
 

@@ -88,6 +88,14 @@ def test_the_shell_reaches_a_client(site: Server, queue: Mapping[str, Any], tag:
         assert [page.receive(), page.receive()] == [NEWS % "é", b"\xff"]
 
 
+def test_a_publisher_uses_its_connection_again(queue: Mapping[str, Any]) -> None:
+    count = f"redis.Redis.from_url({queue['MESSAGE_QUEUE']!r}).info()['total_connections_received']"
+    emits = "for n in range(100): sio.emit('news', n)"
+    code = f"import redis; from dtws_sio import sio; before = {count}\n{emits}\nprint('made', {count} - before)"
+    done = command("shell", "-v0", "-c", code, queue=queue)
+    assert int(done.stdout.split("made ")[1]) <= 3, done.stdout
+
+
 def test_without_a_queue_a_publisher_is_told_what_to_set() -> None:
     """Row D-63: rather than emit into nothing."""
     done = command("announce", "room", "hello")

@@ -26,9 +26,10 @@ def endpoint(transport: str, **query: str) -> str:
 
 
 class Polling:
-    """A long-polling client; `join` and the others send Engine.IO packets as text."""
+    """A long-polling client, which sends Engine.IO packets as text; `headers` go with each of its requests."""
 
-    def __init__(self, site: Server) -> None:
+    def __init__(self, site: Server, **headers: str) -> None:
+        self.headers = headers
         self.url = site.url + endpoint("polling")
         opening = self.get()
         self.session: str = json.loads(opening[0][1:])["sid"]
@@ -36,17 +37,20 @@ class Polling:
 
     def get(self) -> list[str]:
         """Poll once, and give the packets."""
-        with urllib.request.urlopen(self.url, timeout=10) as answer:
+        with urllib.request.urlopen(self._request(), timeout=10) as answer:
             return str(answer.read().decode()).split(SEPARATOR)
 
     def post(self, *packets: str) -> int:
         """Send packets in one request, and give the HTTP status."""
         try:
-            with urllib.request.urlopen(self.url, SEPARATOR.join(packets).encode(), timeout=10) as answer:
+            with urllib.request.urlopen(self._request(SEPARATOR.join(packets).encode()), timeout=10) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             error.close()
             return error.code
+
+    def _request(self, body: bytes | None = None) -> urllib.request.Request:
+        return urllib.request.Request(self.url, body, self.headers)
 
     def receive(self) -> list[str]:
         """Poll until something other than a ping came."""
@@ -90,12 +94,13 @@ class Socket:
             pass
         return frame
 
-    def ask(self, *event: Any, number: int = 7) -> Any:
-        """Send an event of the namespace "/" and give its acknowledgement, which has to be the next that comes."""
-        self.send(f"42{number}{json.dumps(event)}")
+    def ask(self, *event: Any, number: int = 7, namespace: str = "/") -> Any:
+        """Send an event and give its acknowledgement, which has to be the next that comes."""
+        prefix = f"{'' if namespace == '/' else f'{namespace},'}{number}"
+        self.send(f"42{prefix}{json.dumps(event)}")
         answer = self.receive()
-        assert answer.startswith(f"43{number}"), answer
-        return json.loads(answer.removeprefix(f"43{number}"))
+        assert answer.startswith(f"43{prefix}"), answer
+        return json.loads(answer.removeprefix(f"43{prefix}"))
 
     def is_closed(self) -> bool:
         """Wait for the end of the connection; fails with a timeout if it does not come."""

@@ -94,6 +94,6 @@ print(Client().get("/echo/").content.decode())
 """
     done = manage("shell", "-v0", "-c", code, **production)
     assert done.returncode == 0, done.stderr
-    for name in ("dtws_sio/connect", "home/connection", "echo/echo", "home/site"):
+    for name in ("dtws_sio/connect", "dtws_sio/progress", "bars/page", "home/connection", "echo/echo", "home/site"):
         (file,) = (tmp_path / "static").glob(f"{name}.????????????.*s")
         assert f'"/static/{file.relative_to(tmp_path / "static")}"' in done.stdout

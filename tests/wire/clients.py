@@ -230,11 +230,11 @@ class Polling(SocketIO):
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE) if keep_alive else None
         self._inbox: deque[str] = deque()
         self._pending: Future[Answer] | None = None
+        self.opened_at = time.monotonic()
         opened = request(port, "GET", endpoint("polling", path=path), connection=self._connection)
         assert opened.status == 200, opened
         first, *more = opened.packets
         self.opening: dict[str, Any] = json.loads(first.removeprefix("0"))
-        self.opened_at = time.monotonic()
         self.sid = self.opening["sid"]
         self._inbox.extend(more)
 
@@ -430,6 +430,7 @@ class WebSocket(SocketIO):
         self._said_close = False
         self.opening: dict[str, Any] = {}
         self.sid = ""
+        self.opened_at = time.monotonic()
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         key = base64.b64encode(os.urandom(16))
@@ -467,7 +468,6 @@ class WebSocket(SocketIO):
         assert isinstance(packet, str), packet
         assert packet.startswith("0"), packet
         self.opening = json.loads(packet[1:])
-        self.opened_at = time.monotonic()
         self.sid = self.opening["sid"]
         return self
 

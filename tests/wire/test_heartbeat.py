@@ -60,7 +60,7 @@ def hasty_witness(hasty_site: Site, dial: Dial) -> Any:
 
 
 def opened_at(client: Any) -> float:
-    """Give the time at which the opening packet arrived."""
+    """Give the time just before the handshake: what is measured from then may seem late, and never early."""
     at: float = client.opened_at
     return at
 

@@ -12,4 +12,7 @@ urlpatterns = [
     path("members/", views.members),
     path("emit/", views.emit),
     path("disconnect/", views.disconnect),
+    path("bars/", views.bars),
+    path("signals/", views.signals),
+    path("signals/renew/", views.renew),
 ]

@@ -1,0 +1,221 @@
+"""
+The bars that processes share through Redis, one driver each.
+
+A key holds where a bar stands, as its pages were told last; another one who drives it, which expires when that one is
+not heard of; a third that it should stop; a set the rooms in which there are bars of a name. Everything expires.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from urllib.parse import quote
+
+from dtws_sio import json
+from dtws_sio.conf import without_password
+from dtws_sio.exceptions import MissingDependencyError
+from dtws_sio.progress.records import Key, Record
+from dtws_sio.progress.store import CLAIM_SECONDS
+from dtws_sio.redis_rates import COMPLAINT_PAUSE, OUTAGE_PAUSE, connect
+from dtws_sio.topics import named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("dtws_sio.progress")
+
+Answer = Literal["driven", "stop", "lost"]
+"""What a driver is told: that it has its bar, that somebody wants it to stop, or that another one has the bar."""
+
+MOST_ROOMS: Final = 100
+"""Rooms that are looked through for a bar by its name."""
+
+CLAIM: Final = """
+local driver = redis.call('GET', KEYS[2])
+if driver and driver ~= ARGV[1] then
+    return 0
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('DEL', KEYS[3])
+return 1
+"""
+
+SAVE: Final = """
+local driver = redis.call('GET', KEYS[2])
+if driver and driver ~= ARGV[1] then
+    return -1
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if ARGV[5] ~= '' then
+    redis.call('SADD', KEYS[4], ARGV[5])
+    redis.call('PEXPIRE', KEYS[4], ARGV[3])
+end
+local stop = redis.call('GET', KEYS[3]) == ARGV[1]
+if ARGV[4] == '0' then
+    redis.call('DEL', KEYS[2], KEYS[3])
+else
+    redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4])
+end
+return stop and 1 or 0
+"""
+
+KEEP: Final = """
+local driver = redis.call('GET', KEYS[2])
+if driver and driver ~= ARGV[1] then
+    return -1
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return redis.call('GET', KEYS[3]) == ARGV[1] and 1 or 0
+"""
+
+RELEASE: Final = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+    redis.call('DEL', KEYS[2], KEYS[3])
+end
+"""
+
+REPLACE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('EXISTS', KEYS[2]) == 0 then
+    redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+    return 1
+end
+return 0
+"""
+
+_ANSWERS: Final[dict[int, Answer]] = {0: "driven", 1: "stop", -1: "lost"}
+
+T = TypeVar("T")
+
+
+class RedisStore:
+    """
+    The bars of all processes that share a Redis and a channel.
+
+    A bar must not stop the work that it shows: while Redis cannot be reached, each process knows its own bars only, and
+    one caller in `OUTAGE_PAUSE` waits to find out. Asking waits for the network, so it is never done in the hub.
+
+    Args:
+        url: The setting MESSAGE_QUEUE.
+        channel: The setting MESSAGE_CHANNEL; with it begin the keys.
+        expiry: Gives the seconds for which a bar is kept that no job drives.
+        clock: Gives the time in seconds, for the pauses.
+
+    Raises:
+        MissingDependencyError: If the package redis is not installed.
+    """
+
+    def __init__(
+        self, url: str, channel: str, expiry: Callable[[], float], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if find_spec("redis") is None:
+            raise MissingDependencyError(
+                f"DTWS_SIO['MESSAGE_QUEUE'] is {without_password(url)!r}, and the package redis is not installed: "
+                "pip install 'dtws_sio[redis]'"
+            )
+        from redis.exceptions import RedisError
+
+        self._name = without_password(url)
+        self._prefix = f"{channel}:bar"
+        self._expiry = expiry
+        self._clock = clock
+        self._redis: Any = connect(url, channel)
+        scripts = (CLAIM, SAVE, KEEP, RELEASE, REPLACE)
+        self._claim, self._save, self._keep, self._release, self._replace = map(self._redis.register_script, scripts)
+        self._errors = (RedisError, OSError, ValueError)  # the last: somebody else wrote there
+        self._ask_at = self._complain_at = clock()
+
+    def _keys(self, key: Key) -> list[str]:
+        name = ":".join(quote(part or "", safe="/") for part in (key.namespace, key.name, key.room))
+        # A name of None is told from "" by a letter, and so is a room.
+        kind = ("n" if key.name is not None else "-") + ("r" if key.room is not None else "-")
+        places = [f"{self._prefix}:{what}:{kind}:{name}" for what in ("state", "driver", "stop")]
+        return [*places, self._rooms_key(key.namespace, key.name)]
+
+    def _rooms_key(self, namespace: str, name: str | None) -> str:
+        return f"{self._prefix}:rooms:{quote(namespace, safe='/')}:{quote(name or '', safe='/')}"
+
+    def _ask(self, question: Callable[[], T], otherwise: T) -> T:
+        """Ask Redis; what to answer for it otherwise."""
+        now = self._clock()
+        if now < self._ask_at:
+            return otherwise
+        try:
+            return question()
+        except self._errors as error:
+            self._ask_at = now + OUTAGE_PAUSE
+            if now >= self._complain_at:
+                self._complain_at = now + COMPLAINT_PAUSE
+                logger.warning(
+                    "progress bars are not shared: the message queue %s cannot be used (%s); late comers and other "
+                    "processes do not see where they stand until it can",
+                    self._name,
+                    error,
+                )
+            return otherwise
+
+    def _expiry_ms(self) -> int:
+        return round(self._expiry() * 1000)
+
+    def claim(self, key: Key, driver: str) -> bool:
+        """Let a driver have a bar, unless another one has it."""
+        arguments: list[str | int] = [driver, round(CLAIM_SECONDS * 1000)]
+        return self._ask(lambda: bool(self._claim(self._keys(key), arguments)), True)
+
+    def release(self, key: Key, driver: str) -> None:
+        """Let others have a bar."""
+        self._ask(lambda: self._release(self._keys(key), [driver]), None)
+
+    def save(self, record: Record, *, is_kept: bool) -> Answer:
+        """
+        Keep where a bar stands.
+
+        Args:
+            record: Where, and who drives it.
+            is_kept: Whether the driver goes on; else others may have the bar.
+        """
+        claim = round(CLAIM_SECONDS * 1000) if is_kept else 0
+        lasts = self._expiry_ms() + (claim if is_kept else 0)
+        room = json.dumps(record.room) if record.room is not None else ""
+        arguments: list[str | int] = [record.driver, record.dumps(), lasts, claim, room]
+        return self._ask(lambda: _ANSWERS[self._save(self._keys(record.key), arguments)], "driven")
+
+    def keep(self, key: Key, driver: str) -> Answer:
+        """Tell that a job lives, and ask whether it should stop."""
+        arguments: list[str | int] = [driver, round(CLAIM_SECONDS * 1000), self._expiry_ms()]
+        return self._ask(lambda: _ANSWERS[self._keep(self._keys(key), arguments)], "driven")
+
+    def stop(self, record: Record) -> None:
+        """Ask whoever drives a bar to stop."""
+        _, _, stop, _ = self._keys(record.key)
+        self._ask(lambda: self._redis.set(stop, record.driver, px=self._expiry_ms()), None)
+
+    def load(self, key: Key) -> tuple[Record, bool] | None:
+        """
+        Give where a bar stands, if that is known still.
+
+        Returns:
+            The record, and whether it was found just now that nobody drives it any more, which its pages must be told.
+        """
+
+        def question() -> tuple[Record, bool] | None:
+            state, driver, *_ = places = self._keys(key)
+            text, lives = self._redis.pipeline(transaction=True).get(state).exists(driver).execute()
+            if text is None:
+                return None
+            record = Record.loads(text)
+            if lives or not record.has_job or record.state.has_ended:
+                return record, False
+            orphan = record.orphaned()
+            is_first = self._replace(places, [text, orphan.dumps(), self._expiry_ms()])
+            return orphan, bool(is_first)
+
+        return self._ask(question, None)
+
+    def rooms(self, namespace: str, name: str | None) -> list[Key]:
+        """Name bars of a name, in whichever room; some of them may be forgotten already."""
+        place = self._rooms_key(namespace, name)
+        found: Any = self._ask(lambda: self._redis.srandmember(place, MOST_ROOMS), [])
+        return [Key(namespace, name, named(json.loads(room))) for room in found]

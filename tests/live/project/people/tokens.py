@@ -1,0 +1,12 @@
+"""JSON Web Tokens of this project."""
+
+from dtws_sio.identity import JWTAuthenticator
+
+KEY = "a key that is long enough for HS256"
+
+
+class Machine(JWTAuthenticator):
+    """For this site's machines only."""
+
+    verification_key = KEY
+    audience = "people"
