@@ -214,7 +214,7 @@ def topics_of(request: HandshakeRequest) -> list[topics.Topic]:
 
 def group_keys(user: Any) -> list[Any]:
     """Give the primary keys of a user's groups; none where users have no groups, or something else by that name."""
-    return list(user.groups.values_list("pk", flat=True)) if links(type(user), "groups") else []
+    return list(user.groups.values_list("pk", flat=True)) if links(user.__class__, "groups") else []
 
 
 def links(model: Any, name: str) -> bool:
