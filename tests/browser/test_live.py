@@ -212,7 +212,7 @@ def expect_report(page: Page, other: Page, answer: str) -> None:
 @contextmanager
 def worker(database: Database, redis: str) -> Iterator[Server]:
     """Run a Celery worker of the sample."""
-    argv = sites.manage("signalworker", folder=sample.SAMPLE)
+    argv = sites.manage("signalworker", "--noreload", folder=sample.SAMPLE)
     with serve(argv, cwd=sample.SAMPLE, env={**database.environment(), "REDIS_URL": redis}) as server:
         server.wait_for_log("ready.", seconds=30)
         yield server
