@@ -122,9 +122,26 @@ def start_thread(function: Callable[..., Any], *args: Any) -> None:
     if current() == "eventlet":
         from eventlet import patcher
 
-        patcher.original("threading").Thread(target=function, args=args, daemon=True).start()
+        patcher.original("threading").Thread(target=_run_thread, args=(function, args), daemon=True).start()
     else:
         threading.Thread(target=function, args=args, daemon=True).start()
+
+
+def _run_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """
+    Run in a new thread of the operating system, and let eventlet know it.
+
+    Its `current_thread`, which every log record asks, would else look for the thread each time, with the lock for
+    imports held: as locks are shared through the hub's thread, which asks the same, they would wait for each other.
+    Source: eventlet/green/threading.py, current_thread.
+    """
+    from eventlet import patcher
+    from eventlet.green import threading as green
+    from greenlet import getcurrent
+
+    known = vars(green)["__threadlocal"]
+    known.active = {id(getcurrent()): patcher.original("threading").current_thread()}
+    function(*args)
 
 
 def thread_queue() -> queue.SimpleQueue[Any]:

@@ -22,7 +22,7 @@ from dtws_sio.exceptions import CallExpiredError, QueueError, QueueFullError
 from dtws_sio.server import sio
 from dtws_sio.signals import outlets
 from dtws_sio.signals.calls import Call
-from dtws_sio.signals.queues.brokered import CeleryQueue, TasksQueue
+from dtws_sio.signals.queues.brokered import CeleryQueue, TasksQueue, celery_task, has_celery, queues_of
 from dtws_sio.signals.queues.later import Later
 from dtws_sio.signals.queues.local import LocalQueue, make_queue
 from dtws_sio.signals.queues.names import RandomQueue, check_name, possible_names
@@ -41,6 +41,7 @@ __all__ = [
     "call_at",
     "check_name",
     "possible_names",
+    "prepare",
     "stop",
     "submit",
 ]
@@ -179,6 +180,15 @@ def submit(call: Call) -> Pending:
         return outlet.submit(call)
     queues = _current()
     return at_home(queues.home, partial(queues.submit, call))
+
+
+def prepare() -> None:
+    """Make known to Celery what it runs for us, in every process that it may run in; called when the app is ready."""
+    try:
+        if queues_of("celery") and has_celery():
+            celery_task()
+    except conf.ConfigurationError:
+        pass  # the system checks say what is wrong
 
 
 def call_at(when: float, function: Callable[[], object]) -> None:

@@ -25,7 +25,7 @@ TASK: Final = "dtws_sio.call"
 """The name of the Celery task."""
 
 
-def names(backend: str) -> list[str]:
+def queues_of(backend: str) -> list[str]:
     """Give the names of the queues that a backend works off."""
     return [name for name, queue in conf.settings().queues.items() if queue.backend == backend]
 
@@ -39,6 +39,11 @@ def has_celery() -> bool:
     return find_spec("celery") is not None
 
 
+def is_default_app(app: Any) -> bool:
+    """Tell whether a Celery app is the one that Celery makes where nobody made one."""
+    return bool(app.main == "default")
+
+
 @lru_cache(maxsize=1)
 def celery_task() -> Any:
     """
@@ -49,7 +54,7 @@ def celery_task() -> Any:
     """
     if not has_celery():
         raise MissingDependencyError(
-            f"DTWS_SIO['QUEUES'] sends {', '.join(map(repr, names('celery')))} to Celery, which is not installed: "
+            f"DTWS_SIO['QUEUES'] sends {', '.join(map(repr, queues_of('celery')))} to Celery, which is not installed: "
             "pip install 'dtws_sio[celery]'"
         )
     from celery import shared_task
@@ -123,6 +128,14 @@ def alias_of(name: str) -> str:
         f"DTWS_SIO['QUEUES'][{name!r}] is 'tasks', and no backend of the setting TASKS takes the queue {name!r}; add "
         "it to the QUEUES of one"
     )
+
+
+def runs_nothing(name: str) -> bool:
+    """Tell whether a queue goes to the backend of Django that only records tasks. Raises as `alias_of` does."""
+    from django.tasks import task_backends
+    from django.tasks.backends.dummy import DummyBackend
+
+    return isinstance(task_backends[alias_of(name)], DummyBackend)
 
 
 class TasksQueue:

@@ -208,6 +208,10 @@ def make_queue(name: str, options: Queue, home: Home) -> LocalQueue:
         )
     size = options.size or THREADS
     if runtime.current() == "eventlet":
+        from dtws_sio.engine.threads import HubThread, share_locks
+
+        if isinstance(home, HubThread):
+            share_locks(home)
         threads = RealThreads(size)
         return make(threads, stop=threads.stop)
     return make(make_pool(size))

@@ -35,8 +35,16 @@ MARK: Final = "DTWS_SIO_WORKER"
 HEAD: Final = 4
 """Bytes, before each message, that tell its length; big-endian."""
 
-START: Final = "import sys; sys.path[:] = {path!r}; from dtws_sio.signals.queues.worker import main; main({descriptor})"
-"""What a worker process runs."""
+START: Final = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.path[:] = {path!r}
+import django
+django.setup()
+from dtws_sio.signals.queues.worker import main
+main({descriptor})
+"""
+"""What a worker process runs. Ctrl-C also reaches this process, which will close the socket."""
 
 END_SECONDS: Final = 5.0
 """How long a worker process may take to end before it is killed."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from django.tasks import task  # type: ignore[import-not-found, unused-ignore]  # since Django 6.0
 
 from dtws_sio.signals.calls import Call
-from dtws_sio.signals.queues.brokered import alias_of, names
+from dtws_sio.signals.queues.brokered import alias_of, queues_of
 from dtws_sio.signals.queues.execution import perform
 
-_FIRST = names("tasks")[0]
+_FIRST = queues_of("tasks")[0]
 
 
 @task(queue_name=_FIRST, backend=alias_of(_FIRST))  # type: ignore[untyped-decorator, unused-ignore]

@@ -1,21 +1,19 @@
 """
 A worker process: reads calls from a socket, runs them one after the other, and writes what became of each.
 
-Started by `dtws_sio.signals.queues.processes` in a fresh interpreter. It serves no clients; what its functions emit
-goes through the message queue.
+Started by `dtws_sio.signals.queues.processes` in a fresh interpreter, where Django is set up first. It serves no
+clients; what its functions emit goes through the message queue.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import socket
-
-import django
 
 from dtws_sio.dispatch import HandlerFailedError
 from dtws_sio.exceptions import EventError
 from dtws_sio.signals.calls import Call, dumps
+from dtws_sio.signals.queues.execution import execute
 from dtws_sio.signals.queues.processes import receive, send
 
 logger = logging.getLogger("dtws_sio.queues")
@@ -23,14 +21,12 @@ logger = logging.getLogger("dtws_sio.queues")
 
 def main(descriptor: int) -> None:
     """Work until the socket is closed at its other end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C also reaches the process that will close the socket
-    sock = socket.socket(fileno=descriptor)
-    django.setup()
-    with sock:
+    with socket.socket(fileno=descriptor) as sock:
+        sock.setblocking(True)  # eventlet made it otherwise, at the other end of the fork
         while True:
             try:
                 send(sock, outcome(receive(sock)))
-            except (EOFError, OSError):
+            except (EOFError, ConnectionError):
                 return
 
 
@@ -42,8 +38,6 @@ def outcome(text: str) -> str:
         In JSON, ["value", what it returned], ["answer", `EventError.answer`], or ["failure", the class of the error],
         which has been logged here.
     """
-    from dtws_sio.signals.queues.execution import execute
-
     call = Call.from_json(text)
     try:
         value = execute(call)
