@@ -11,7 +11,7 @@ from django.utils.html import escape
 
 from home import excerpts
 
-LIVE = ("live:form", "live:builtin", "live:task")
+LIVE = ("live:index", "live:form", "live:builtin", "live:task")
 PAGES = ("home", "login", "sign_up", "echo:index", "chat:index", "bars:one", "bars:engines", "bars:import", *LIVE)
 
 

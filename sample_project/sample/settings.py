@@ -13,6 +13,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from sample import HAS_CELERY
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -131,10 +133,9 @@ STORAGES = {
 MEDIA_ROOT = BASE_DIR / "media"
 """Uploads that wait for their import; nothing in it is served."""
 
-DTWS_SIO: dict[str, Any] = {"QUEUES": {"reports": "threads"}}
+DTWS_SIO: dict[str, Any] = {"QUEUES": {"reports": "celery" if HAS_CELERY else "threads"}}
 """dtws_sio: every key is optional. The queue is that of one signal in live/signals.py."""
 if "REDIS_URL" in os.environ:
-    DTWS_SIO["QUEUES"]["reports"] = "celery"
     DTWS_SIO["MESSAGE_QUEUE"] = os.environ["REDIS_URL"]
     CELERY_BROKER_URL = os.environ["REDIS_URL"]
     CELERY_TASK_IGNORE_RESULT = True

@@ -228,6 +228,11 @@ export class Signals {
     return this.#socket;
   }
 
+  /** Why the server does not let this window in; null while it does, or may. For code that comes after onrefused. */
+  get refusal() {
+    return this.#refusal;
+  }
+
   /** How many calls wait for the connection. */
   get waiting() {
     return this.#waiting.length;
@@ -545,7 +550,7 @@ function valueOf(element) {
 }
 
 function argumentsOf(element, { opts, form, value }) {
-  const given = copy(opts ?? {});
+  const given = { ...opts };
   if (typeof form === "string") given[form] = serializeForm(element);
   if (typeof value === "string") given[value] = valueOf(element);
   return given;

@@ -472,12 +472,13 @@ test("a refused window says so, to those that wait and to those that call later"
   socket.refuse("token_invalid", "this page belongs to somebody else");
   await assert.rejects(early, (error) => refused("not_connected")(error) && /belongs to somebody else/.test(error.message));
   await assert.rejects(signals.call("late"), refused("not_connected"));
-  assert.deepEqual(refusals, ["token_invalid"]);
+  assert.deepEqual([refusals, signals.refusal.data.code], [["token_invalid"], "token_invalid"]);
   socket.connect();
   const again = signals.call("again");
   await settled();
   socket.arrive();
   assert.equal((await again).ok, true);
+  assert.equal(signals.refusal, null);
 });
 
 test("a network that fails refuses nobody", async () => {
