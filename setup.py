@@ -21,7 +21,14 @@ ROOT = Path(__file__).resolve().parent
 WORKSPACE = ROOT / "static"
 BUILT = ROOT / "dtws_sio" / "static" / "dtws_sio"
 
-ALWAYS_BUILT = ("socket.io.min.js", "socket.io.min.js.map", "socket.io.LICENSE.txt", "connect.js", "progress.js")
+ALWAYS_BUILT = (
+    "socket.io.min.js",
+    "socket.io.min.js.map",
+    "socket.io.LICENSE.txt",
+    "connect.js",
+    "progress.js",
+    "signals.js",
+)
 
 STEPS = (("ci", "--omit=dev", "--no-audit", "--no-fund"), ("run", "build"))
 

@@ -1,4 +1,4 @@
-"""The Django application: imports every app's `sockets.py`, and registers the system checks."""
+"""The Django application: imports every app's `sockets.py` and `signals.py`, and registers the system checks."""
 
 from __future__ import annotations
 
@@ -33,15 +33,19 @@ class DtwsSioConfig(AppConfig):
 
     def ready(self) -> None:
         """
-        Register the checks, follow Django's signals, and import `sockets.py` of every installed app.
+        Register the checks, follow Django's signals, and import `sockets.py` and `signals.py` of every installed app.
 
         What one of those raises stops the start.
         """
         from dtws_sio.checks import check_ancestors, check_client_address, check_database, check_settings
+        from dtws_sio.signals.queues.checks import check_queues
 
-        for check in (check_settings, check_client_address, check_ancestors, check_database):
+        for check in (check_settings, check_client_address, check_ancestors, check_database, check_queues):
             checks.register(check, "dtws_sio")
         from dtws_sio.server import sio
+        from dtws_sio.signals import namespace, queues
 
         sio.follow_signals()
-        autodiscover_modules("sockets")
+        namespace.register(sio)
+        queues.prepare()
+        autodiscover_modules("sockets", "signals")

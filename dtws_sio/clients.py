@@ -26,7 +26,7 @@ from dtws_sio import conf, dispatch, identity, permissions, runtime, security
 from dtws_sio.client import Client
 from dtws_sio.csrf import check_csrf, without_token
 from dtws_sio.deadlines import Deadlines
-from dtws_sio.dispatch import ANY, NO_ACK, Handler, HandlerFailedError, HandlerTable, Origin
+from dtws_sio.dispatch import ANY, NO_ACK, Deferred, Handler, HandlerFailedError, HandlerTable, Origin
 from dtws_sio.engine.answers import Refusal
 from dtws_sio.exceptions import (
     EventError,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from dtws_sio.attendance import Attendance
     from dtws_sio.engine import Server, StockServer
-    from dtws_sio.limits import Connections, Lease, Rate, RateStore
+    from dtws_sio.limits import Connections, Lease, Rate, RateLimit, RateStore
     from dtws_sio.pool import Mailbox, Pool
     from dtws_sio.surroundings import Surroundings
 
@@ -353,7 +353,7 @@ class Clients:
             return {"message": str(refused) or "Connection refused by server"}
         except ANSWERS as refused:
             error = _as_event_error(refused)
-            self._tell_denial(client.origin("connect"), error)
+            self.tell_denial(client.origin("connect"), error)
             return {"message": error.message, "data": {"code": error.code, **error.details}}
         except HandlerFailedError:
             return {"message": "Internal server error"}
@@ -409,7 +409,7 @@ class Clients:
             arguments = arguments[:-1]
         elif handler.converter is not None:
             arguments = handler.converter(arguments)
-        self._check_limits(client, handler)
+        self.check_limits(client, handler.limits, handler.place)
         return handler.function(*arguments)
 
     def _accept(self, client: Client) -> None:
@@ -520,6 +520,8 @@ class Clients:
             return
         guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
         permissions.check(guards, request)
+        terms = self._table.terms(client.namespace)
+        terms.recheck(client.sid, request)
         now = frozenset(identity.topics_of(request))
         if not client.is_here:
             return
@@ -528,7 +530,7 @@ class Clients:
             self._manager.leave_room(client.sid, client.namespace, room)
         for room in now - before:
             self._manager.enter_room(client.sid, client.namespace, room)
-        rule = self._table.terms(client.namespace).may_enter_room
+        rule = terms.may_enter_room
         if rule is None:
             return
         for room in client.rooms - client.topics:
@@ -564,21 +566,36 @@ class Clients:
             function = handler.function
             if not handler.is_plain or client.namespace in self._table.guarded:
                 function = partial(self._checked, client, handler)
-            origin = partial(client.origin, event)
-            answer = dispatch.run(function, arguments, origin, ANSWERS, client.surroundings)
+            self._settle(client, function, arguments, event, number)
+        finally:
+            client.load.done(size)
+
+    def _settle(
+        self,
+        client: Client,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        event: str,
+        number: int | None,
+    ) -> None:
+        """Run what gives an acknowledgement, and send it; what is still to come is waited for beside other events."""
+        try:
+            answer = dispatch.run(function, arguments, partial(client.origin, event), ANSWERS, client.surroundings)
         except ANSWERS as raised:
             error = _as_event_error(raised)
-            self._tell_denial(client.origin(event), error)
+            self.tell_denial(client.origin(event), error)
             self._ack(client, number, error.answer)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
         else:
-            if answer is not NO_ACK and number is not None:
+            if answer is NO_ACK or number is None:
+                return
+            if isinstance(answer, Deferred):
+                runtime.spawn(self._settle, client, answer.wait, (), event, number)
+            else:
                 self._answer(client, number, answer, event)
-        finally:
-            client.load.done(size)
 
-    def _tell_denial(self, origin: Origin, error: EventError) -> None:
+    def tell_denial(self, origin: Origin, error: EventError) -> None:
         """Count what was refused, and log it if it is a matter of rights or limits."""
         if isinstance(error, PermissionDeniedError):
             self.refusals.add(error.code)
@@ -588,17 +605,18 @@ class Clients:
 
     def _checked(self, client: Client, handler: Handler, *arguments: Any) -> Any:
         """Call a handler, if it is not called too often, its guards let the client pass and the data is valid."""
-        self._check_limits(client, handler)
+        self.check_limits(client, handler.limits, handler.place)
         guards = (*self._table.terms(client.namespace).guards, *handler.guards)
         if guards:
             permissions.check(guards, client.request(), arguments[handler.leading :])
         return handler.function(*(arguments if handler.converter is None else handler.converter(arguments)))
 
-    def _check_limits(self, client: Client, handler: Handler) -> None:
-        if handler.limits:
+    def check_limits(self, client: Client, limits: Sequence[RateLimit], place: tuple[str, str]) -> None:
+        """Count a call of what has a place, an event and a namespace. Raises RateLimitedError if it is one too many."""
+        if limits:
             caller = Caller(client.sid, self._connections.address_of(client.environ), partial(_user_key, client))
-            for limit in handler.limits:
-                limit.check(caller, *handler.place, self._rates)
+            for limit in limits:
+                limit.check(caller, *place, self._rates)
 
     def _answer(self, client: Client, number: int, answer: Any, event: str) -> None:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]

@@ -9,6 +9,7 @@ configuration.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -62,8 +63,30 @@ SERVER_OPTIONS_WITH_A_KEY: Final = MappingProxyType(
 )
 
 
+QUEUE_BACKENDS: Final = ("pool", "threads", "processes", "celery", "tasks")
+"""Where queued calls of signals run; the first three run them in processes of ours. See `dtws_sio.signals.queues`."""
+
+LOCAL_QUEUE_BACKENDS: Final = QUEUE_BACKENDS[:3]
+
+
 class ConfigurationError(DtwsSioError, ImproperlyConfigured):
     """The setting DTWS_SIO holds something that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """
+    Where the calls of one queue run.
+
+    Attributes:
+        backend: One of `QUEUE_BACKENDS`.
+        size: Calls that run at once in this process; None for what fits the backend.
+        most_waiting: Calls that wait for those; one more is refused.
+    """
+
+    backend: str = "pool"
+    size: int | None = None
+    most_waiting: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +165,9 @@ class Settings:
     handler_pool: int = 100
     """How many handlers run at once in a process; also the bound on its database connections."""
 
+    queues: Mapping[str, Queue] = field(default_factory=lambda: MappingProxyType({"default": Queue()}))
+    """Where queued calls of signals run, by the names of queues."""
+
     ack_errors: bool = True
     """Whether an event whose handler failed is acknowledged with {"error": {"code", "message"}}."""
 
@@ -162,6 +188,12 @@ class Settings:
 
     time_zone: str = "dtws_sio.surroundings.time_zone_of"
     """Dotted path of a function that chooses a client's time zone from its request."""
+
+    token_max_age: float = 36_000
+    """Seconds for which a page's token is good for connecting; the page renews it after that."""
+
+    window_processors: tuple[str, ...] = ()
+    """Dotted paths of classes that add to `WindowInfo`, in this order."""
 
     server: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Further keyword arguments for python-socketio's server."""
@@ -243,6 +275,28 @@ def _is_dotted_paths(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(map(_is_dotted_path, value))
 
 
+_QUEUE_NAME: Final = re.compile(r"[\w.-]+")
+
+
+def _is_queues(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and _QUEUE_NAME.fullmatch(name) and _is_queue_options(options)
+        for name, options in value.items()
+    )
+
+
+def _is_queue_options(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value in QUEUE_BACKENDS if isinstance(value, str) else False
+    backend = value.get("BACKEND")
+    allowed = {"BACKEND", "SIZE", "MOST_WAITING"} if backend in LOCAL_QUEUE_BACKENDS else {"BACKEND"}
+    return backend in QUEUE_BACKENDS and value.keys() <= allowed and all(map(_is_count, _sizes(value)))
+
+
+def _sizes(options: Mapping[str, Any]) -> list[Any]:
+    return [size for key, size in options.items() if key != "BACKEND"]
+
+
 _SECONDS: Final[Rule] = (_is_seconds, f"a number of seconds above 0, {LONGEST_TIME} at most")
 _COUNT: Final[Rule] = (_is_count, "a whole number above 0")
 _COUNT_OR_NONE: Final[Rule] = (lambda value: value is None or _is_count(value), "a whole number above 0, or None")
@@ -278,6 +332,13 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "COMPRESSION": _FLAG,
         "ENGINE": (lambda value: value in ("own", "stock"), "'own' or 'stock'"),
         "HANDLER_POOL": _COUNT,
+        "QUEUES": (
+            _is_queues,
+            "a dict of names and backends such as {'default': 'pool', 'reports': 'celery', 'slow': {'BACKEND': "
+            "'threads', 'SIZE': 4, 'MOST_WAITING': 100}}; the backends are "
+            + ", ".join(map(repr, QUEUE_BACKENDS))
+            + ", and only the first three have sizes",
+        ),
         "ACK_ERRORS": _FLAG,
         "AUTHENTICATORS": (_is_dotted_paths, "a list of paths such as ['dtws_sio.identity.SessionAuthenticator']"),
         "RIGHTS_SWEEP": _SECONDS,
@@ -285,6 +346,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "PROGRESS_EXPIRY": _SECONDS,
         "LANGUAGE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.language_of'"),
         "TIME_ZONE": (_is_dotted_path, "the path of a function of a request, such as 'mysite.locale.time_zone_of'"),
+        "TOKEN_MAX_AGE": _SECONDS,
+        "WINDOW_PROCESSORS": (_is_dotted_paths, "a list of paths such as ['shop.windows.Basket']"),
         "SERVER": (lambda value: isinstance(value, dict), "a dict of python-socketio's server arguments"),
     }
 )
@@ -358,12 +421,19 @@ def _load(raw: Any) -> Settings:
     if found:
         raise ConfigurationError(f"{found[0].message} {found[0].hint}")
     values = {key.lower(): value for key, value in raw.items()}
-    for name in ("allowed_origins", "authenticators"):
+    for name in ("allowed_origins", "authenticators", "window_processors"):
         if isinstance(values.get(name), list):
             values[name] = tuple(values[name])
+    if "queues" in values:
+        given = {name: _queue(options) for name, options in values["queues"].items()}
+        values["queues"] = MappingProxyType({"default": Queue(), **given})
     if "server" in values:
         values["server"] = MappingProxyType(dict(values["server"]))
     return Settings(**values)
+
+
+def _queue(options: str | Mapping[str, Any]) -> Queue:
+    return Queue(options) if isinstance(options, str) else Queue(**{key.lower(): options[key] for key in options})
 
 
 def load(key: str, path: str) -> Any:

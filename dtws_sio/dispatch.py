@@ -61,6 +61,18 @@ NO_ACK: Final = _NoAck()
 """Returned by a handler: send no acknowledgement, although the client asked for one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """
+    Returned by a handler: the acknowledgement is what a function gives, and other events of the client go on meanwhile.
+
+    Args:
+        wait: Gives it, or raises what a handler may raise; not called if the client asked for no acknowledgement.
+    """
+
+    wait: Callable[[], Any]
+
+
 def concurrent(handler: F) -> F:
     """
     Let a handler run at once, beside other events of its client, instead of in their order.
@@ -135,7 +147,7 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
     """
     if not callable(function):
         raise NotCallableError(f"the handler of {event!r} cannot be called: {function!r}; decorate a function")
-    if _is_async(function):
+    if is_async(function):
         raise SignatureError(
             f"the handler of {event!r}, {_name(function)}, is async; handlers are plain functions here: write `def`, "
             "and let blocking calls block, they only hold up their own client"
@@ -198,7 +210,8 @@ def _arity(function: Callable[..., Any], event: str) -> tuple[int, int | None]:
     return fewest, None if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(positional)
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
+    """Tell whether calling a function gives a coroutine or the like, which nobody would wait for here."""
     while isinstance(function, functools.partial):
         function = function.func
     kinds = (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
@@ -227,6 +240,8 @@ class Terms:
         removed_from_room: Called with a sid and a room after a client was taken out of it, as it may not be there any
             more; None for nothing.
         describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
+        recheck: Called with a sid and a request when the rights of its user may have changed; it raises
+            PermissionDeniedError for a client that may not stay.
         after_connect: Called with the sid of a client that was let in, before its first event.
     """
 
@@ -235,6 +250,7 @@ class Terms:
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
     removed_from_room: Callable[[str, Any], object] | None = None
     describe: Callable[[str], dict[str, Any]] | None = None
+    recheck: Callable[[str, identity.HandshakeRequest], object] = lambda sid, request: None
     after_connect: Callable[[str], None] | None = None
 
 

@@ -55,6 +55,10 @@ class InvalidInstanceError(RegistrationError, TypeError):
     """What was registered is not an instance of the right class."""
 
 
+class SignalNameError(RegistrationError, ValueError):
+    """The name of a signal is not made of identifiers with dots between them."""
+
+
 class RateError(RegistrationError, ValueError):
     """A rate is not written like "10/s"."""
 
@@ -69,6 +73,10 @@ class EmitError(DtwsSioError):
 
 class TopicError(DtwsSioError, ValueError):
     """Something has no topic: it is unsaved, anonymous, or no model instance."""
+
+
+class SignalError(DtwsSioError, ValueError):
+    """A signal cannot be triggered as asked: its name, its window or its times make no sense."""
 
 
 class OversizedEmitError(EmitError):
@@ -142,6 +150,27 @@ class AuthenticationFailedError(PermissionDeniedError):
         super().__init__(message, code=code)
 
 
+class WindowTokenError(AuthenticationFailedError):
+    """
+    A page shows a window's token that does not hold; its code is "token_expired" or "token_invalid".
+
+    Args:
+        reason: What is wrong with it, for the log; a page learns only whether it is worth renewing.
+        expired: Whether it would hold if it were younger.
+    """
+
+    def __init__(self, reason: str, *, expired: bool = False) -> None:
+        code, message = _TOKEN_ANSWERS[expired]
+        super().__init__(message, code=code)
+        self.reason = reason
+
+
+_TOKEN_ANSWERS = {
+    True: ("token_expired", "The page's token has expired; renew it."),
+    False: ("token_invalid", "The page's token is not valid any more; load the page again."),
+}
+
+
 class RoomNameError(PermissionDeniedError, ValueError):
     """A room was named as only topics, or another client's private room, are; a handler may have it from its client."""
 
@@ -158,6 +187,13 @@ class CsrfError(PermissionDeniedError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="csrf_failed")
+
+
+class UnknownSignalError(EventError):
+    """Nothing is connected to a signal that its caller may call. Its code is "unknown_signal"."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown signal: {name[:100]}", code="unknown_signal")
 
 
 class RateLimitedError(EventError):
@@ -190,6 +226,36 @@ class TooManyConnectionsError(EventError):
         super().__init__(message, code=code)
         self.reason = reason
         self.wait = wait
+
+
+class CallError(DtwsSioError, ValueError):
+    """Something cannot be a queued call: its arguments have no JSON form, or what came from a queue is no call."""
+
+
+class QueueError(DtwsSioError):
+    """A call could not be queued: no such queue, or what carries it cannot be reached."""
+
+
+class QueueFullError(EventError, QueueError):
+    """As many calls wait as may; this one was not queued. Its code is "busy"."""
+
+    def __init__(self, message: str = "There is too much to do just now; try again later.", *, reason: str) -> None:
+        super().__init__(message, code="busy")
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class CallExpiredError(EventError):
+    """A call was not run, as its time was over. Its code is "expired"."""
+
+    def __init__(self, message: str = "This came too late to be done.") -> None:
+        super().__init__(message, code="expired")
+
+
+class WorkerDiedError(DtwsSioError):
+    """The process that ran a call ended before the call did."""
 
 
 class ProgressError(DtwsSioError):

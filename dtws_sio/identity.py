@@ -214,7 +214,7 @@ def topics_of(request: HandshakeRequest) -> list[topics.Topic]:
 
 def group_keys(user: Any) -> list[Any]:
     """Give the primary keys of a user's groups; none where users have no groups, or something else by that name."""
-    return list(user.groups.values_list("pk", flat=True)) if links(type(user), "groups") else []
+    return list(user.groups.values_list("pk", flat=True)) if links(user.__class__, "groups") else []
 
 
 def links(model: Any, name: str) -> bool:
@@ -254,10 +254,11 @@ class Authenticator:
     def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
         """Load the user anew; None if the proof does not hold any more. An inactive user is no user."""
         assert identity.user_key is not None  # noqa: S101
-        return _active_user(identity.user_key)
+        return active_user(identity.user_key)
 
 
-def _active_user(key: str) -> AbstractBaseUser | None:
+def active_user(key: str) -> AbstractBaseUser | None:
+    """Load a user by the primary key as text; None if there is none, or none who may sign in."""
     model = get_user_model()
     try:
         user: AbstractBaseUser = model._default_manager.get(pk=model._meta.pk.to_python(key))
@@ -371,19 +372,19 @@ class SignedTokenAuthenticator(Authenticator):
     def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
         """Load the user, if it still has the password for which the token was made."""
         user = super().load(identity, request)
-        return user if user is not None and constant_time_compare(_short(user), identity.stamp) else None
+        return user if user is not None and constant_time_compare(short_stamp(user), identity.stamp) else None
 
 
 def make_token(user: AbstractBaseUser) -> str:
     """Make a token for `SignedTokenAuthenticator`; give it to nobody but the user."""
-    return _signer().sign_object((user_key_of(user), _short(user)))
+    return _signer().sign_object((user_key_of(user), short_stamp(user)))
 
 
 def _signer() -> signing.TimestampSigner:
     return signing.TimestampSigner(salt="dtws_sio.identity")
 
 
-def _short(user: Any) -> str:
+def short_stamp(user: Any) -> str:
     """Give a piece of the user's stamp: enough to notice a new password, and nothing to learn from."""
     return salted_hmac("dtws_sio.identity", stamp_of(user), algorithm="sha256").hexdigest()[:20]
 

@@ -53,7 +53,7 @@ def relaunch(argv: Sequence[str]) -> NoReturn:
     Args:
         argv: The command line, `manage.py` first.
     """
-    arguments = [sys.executable, *_interpreter_options(), "-m", "dtws_sio", *argv]
+    arguments = [sys.executable, *interpreter_options(), "-m", "dtws_sio", *argv]
     os.environ.setdefault(FOLDER, _script_folder(argv[0]))
     if "--noreload" in argv or RELOADER in os.environ:
         os.execv(sys.executable, arguments)
@@ -73,6 +73,6 @@ def _script_folder(script: str) -> str:
     return str(Path.cwd()) if was_module else str(Path(script).resolve().parent)
 
 
-def _interpreter_options() -> list[str]:
+def interpreter_options() -> list[str]:
     """Give the options that this Python was started with, such as -W and -X, for the next one."""
     return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined,no-any-return]

@@ -57,6 +57,13 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     `may_enter_room` does not let it be there any more.
     """
 
+    recheck: Callable[[str, HandshakeRequest], object] | None = None
+    """
+    Define it as a method `recheck(self, sid, request)` to look at a client whose user's rights may have changed.
+
+    It raises `PermissionDeniedError` if the client may not stay.
+    """
+
     after_connect: Callable[[str], None] | None = None
     """
     Define it as a method `after_connect(self, sid)` to be called for each client that `on_connect` let in.

@@ -78,6 +78,9 @@ class Revocation:
         sweep_seconds: How often everybody is looked at.
     """
 
+    has_loop = True
+    """Whether `look` is called as often as it should be; else somebody else has to see to that."""
+
     def __init__(
         self,
         *,
@@ -108,7 +111,7 @@ class Revocation:
             else:
                 self._clients[client.sid] = client
                 self._pending.new.add(client.sid)
-            if self._is_running:
+            if self._is_running or not self.has_loop:
                 return
             self._is_running = True
         self._next_sweep = time.monotonic() + self._sweep_seconds

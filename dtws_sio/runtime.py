@@ -9,6 +9,7 @@ gevent is imported unless it is already in use, or `patch` is asked to bring it 
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 import time
@@ -98,16 +99,59 @@ def spawn(function: Callable[..., Any], *args: Any) -> None:
         threading.Thread(target=function, args=args, daemon=True).start()
 
 
-def call_later(seconds: float, function: Callable[[], object]) -> None:
-    """Call a function after a while; it must not wait, as it may run in the hub."""
+def call_later(seconds: float, function: Callable[[], object]) -> Callable[[], object]:
+    """
+    Call a function after a while; it must not wait, as it may run in the hub.
+
+    Returns:
+        A function that keeps it from being called, if that has not happened yet.
+    """
     if current() == "eventlet":
         from eventlet import hubs
 
-        hubs.get_hub().schedule_call_global(seconds, function)
+        cancel: Callable[[], object] = hubs.get_hub().schedule_call_global(seconds, function).cancel
+        return cancel
+    timer = threading.Timer(seconds, function)
+    timer.daemon = True
+    timer.start()
+    return timer.cancel
+
+
+def start_thread(function: Callable[..., Any], *args: Any) -> None:
+    """Run a function in a new thread of the operating system, whatever `threading` was patched to be."""
+    if current() == "eventlet":
+        from eventlet import patcher
+
+        patcher.original("threading").Thread(target=_run_thread, args=(function, args), daemon=True).start()
     else:
-        timer = threading.Timer(seconds, function)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=function, args=args, daemon=True).start()
+
+
+def _run_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """
+    Run in a new thread of the operating system, and let eventlet know it.
+
+    Its `current_thread`, which every log record asks, would else look for the thread each time, with the lock for
+    imports held: as locks are shared through the hub's thread, which asks the same, they would wait for each other.
+    Source: eventlet/green/threading.py, current_thread.
+    """
+    from eventlet import patcher
+    from eventlet.green import threading as green
+    from greenlet import getcurrent
+
+    known = vars(green)["__threadlocal"]
+    known.active = {id(getcurrent()): patcher.original("threading").current_thread()}
+    function(*args)
+
+
+def thread_queue() -> queue.SimpleQueue[Any]:
+    """Give a queue that joins threads of the operating system; a greenlet may put, and must not get."""
+    if current() == "eventlet":
+        from eventlet import patcher
+
+        made: queue.SimpleQueue[Any] = patcher.original("queue").SimpleQueue()
+        return made
+    return queue.SimpleQueue()
 
 
 def lock() -> AbstractContextManager[Any]:

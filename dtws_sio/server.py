@@ -41,6 +41,7 @@ from dtws_sio.surroundings import surroundings
 if TYPE_CHECKING:
     from dtws_sio.client import Client
     from dtws_sio.identity import Authenticator, HandshakeRequest
+    from dtws_sio.pool import Pool
     from dtws_sio.presence import Rolls
 
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
@@ -232,9 +233,13 @@ class Server(socketio.Server):  # type: ignore[misc]
 
     # Life of the process
 
-    def start(self) -> None:
+    def start(self, *, pool: Pool | None = None, watches: bool = True) -> None:
         """
         Make this process one that serves clients.
+
+        Args:
+            pool: Runs the handlers, instead of one of the size that is set.
+            watches: Whether rights are looked after in the background; else by `sio.clients.revocation.look()` only.
 
         Raises:
             ConfigurationError: If DTWS_SIO cannot be used, or names a runtime that this process does not run on.
@@ -264,7 +269,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 backlog_policy=settings.backlog_policy,
                 **settings.server,
             )
-            self._pool = make_pool(settings.handler_pool)
+            self._pool = make_pool(settings.handler_pool) if pool is None else pool
             self.presence = Presence(rolls_for(settings), self._tell_room, partial(tells, self.table))
             self.attendance = Attendance(self.table, self.presence)
             self._rates = limits.store(settings)
@@ -289,6 +294,7 @@ class Server(socketio.Server):  # type: ignore[misc]
                 connect_timeout=settings.connect_timeout,
                 mailbox_bytes=settings.max_payload,
             )
+            self.clients.revocation.has_loop = watches
             self.eio.receiver = self.clients
             self.eio.owner_of = owner_of
             self.manager.initialize()
@@ -665,7 +671,7 @@ def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
     authenticators = getattr(namespace, "authenticators", None)
     if authenticators is not None:
         terms["authenticators"] = tuple(authenticators)
-    for name in ("may_enter_room", "removed_from_room", "after_connect"):
+    for name in ("may_enter_room", "removed_from_room", "recheck", "after_connect"):
         method = getattr(namespace, name, None)
         if method is not None:
             terms[name] = method

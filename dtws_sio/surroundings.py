@@ -53,7 +53,7 @@ def surroundings(
     """Give a client's surroundings, or None if they are the defaults."""
     found = Surroundings(
         choose_language(request),
-        _time_zone(choose_time_zone(request)),
+        zone(choose_time_zone(request)),
         f"{request.META.get('SCRIPT_NAME', '').rstrip('/')}/",
     )
     return None if found == _DEFAULTS else found
@@ -84,7 +84,7 @@ def time_zone_of(request: HttpRequest) -> str | None:
     return request.COOKIES.get(TIME_ZONE_COOKIE)
 
 
-def _time_zone(chosen: str | tzinfo | None) -> tzinfo | None:
+def zone(chosen: str | tzinfo | None) -> tzinfo | None:
     """Give a time zone; a client's cookie may name one that does not exist, and it then has none."""
     if not isinstance(chosen, str):
         return chosen

@@ -12,14 +12,17 @@ from django.core.management import call_command
 from django.db import connections
 from django.test import Client, override_settings
 
-from dtws_sio.server import Server
-from tests.page import Page
+from dtws_sio.server import Server, sio
+from dtws_sio.signals import queues, registry
+from tests.page import CONNECT, Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_django import DjangoDbBlocker
+
+    from dtws_sio.signals import SignalConnection
 
 THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients": False}}
 """DTWS_SIO for a server that runs in pytest's own process, where nothing is patched."""
@@ -57,6 +60,37 @@ def visit(server: Server) -> Callable[..., Page]:
         return page
 
     return open_page
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[SignalConnection]]:
+    """Connect no functions to signals but those of the test, and those of the package."""
+    own = {name: found for name, found in registry.REGISTERED.items() if name.startswith("dtws_sio.")}
+    monkeypatch.setattr(registry, "REGISTERED", own)
+    return own
+
+
+@pytest.fixture
+def serving(registered: Any) -> Iterator[Server]:
+    """Serve with `sio` itself, in which `/signals` is registered and to which signals are sent."""
+    with override_settings(DTWS_SIO=THREADS):
+        sio.start()
+        yield sio
+        sio.stop()
+        queues.stop()
+
+
+@pytest.fixture
+def open_window(serving: Server) -> Callable[..., Page]:
+    """Open a window that joins `/signals`, with the token of its page if it has one."""
+
+    def open_window(token: str | None = None, **extra: Any) -> Page:
+        page = Page(serving.handle_request, serving.eio, **extra)
+        answer = page.join("/signals", None if token is None else {"window": token})
+        assert answer.type == CONNECT, answer
+        return page
+
+    return open_window
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ DEFAULTS = {
     "COMPRESSION": False,
     "ENGINE": "own",
     "HANDLER_POOL": 100,
+    "QUEUES": {"default": conf.Queue("pool")},
     "ACK_ERRORS": True,
     "AUTHENTICATORS": ("dtws_sio.identity.SessionAuthenticator",),
     "RIGHTS_SWEEP": 30,
@@ -45,6 +46,8 @@ DEFAULTS = {
     "PROGRESS_EXPIRY": 600,
     "LANGUAGE": "dtws_sio.surroundings.language_of",
     "TIME_ZONE": "dtws_sio.surroundings.time_zone_of",
+    "TOKEN_MAX_AGE": 36_000,
+    "WINDOW_PROCESSORS": (),
     "SERVER": {},
 }
 
@@ -73,6 +76,15 @@ GOOD: dict[str, list[Any]] = {
     "COMPRESSION": [True, False],
     "ENGINE": ["own", "stock"],
     "HANDLER_POOL": [1],
+    "QUEUES": [
+        {},
+        {"default": "celery"},
+        {
+            "slow": {"BACKEND": "threads", "SIZE": 2, "MOST_WAITING": 5},
+            "a.b-c_1": "tasks",
+            "p": {"BACKEND": "processes"},
+        },
+    ],
     "ACK_ERRORS": [True, False],
     "AUTHENTICATORS": [[], ["shop.auth.Key"], ("a.B", "c.D")],
     "RIGHTS_SWEEP": [5, 0.5],
@@ -80,6 +92,8 @@ GOOD: dict[str, list[Any]] = {
     "PROGRESS_EXPIRY": [1, 0.5, 86400],
     "LANGUAGE": ["shop.locale.language"],
     "TIME_ZONE": ["shop.locale.zone"],
+    "TOKEN_MAX_AGE": [1, 0.5, 86_400],
+    "WINDOW_PROCESSORS": [[], ["shop.windows.Basket"], ("a.B",)],
     "SERVER": [{}, {"cookie": "io", "http_compression": True}],
 }
 
@@ -108,6 +122,23 @@ BAD: dict[str, list[Any]] = {
     "COMPRESSION": [1, 0, None, "yes"],
     "ENGINE": ["Own", "", None],
     "HANDLER_POOL": [0, "100", None],
+    "QUEUES": [
+        None,
+        [],
+        "pool",
+        {"slow": "thread"},
+        {"slow": None},
+        {"slow": []},
+        {"slow": {}},
+        {"": "pool"},
+        {"a,b": "pool"},
+        {1: "pool"},
+        {"slow": {"BACKEND": "threads", "SIZE": 0}},
+        {"slow": {"BACKEND": "threads", "MOST": 1}},
+        {"slow": {"BACKEND": "celery", "SIZE": 1}},
+        {"slow": {"SIZE": 1}},
+        {"slow": {"BACKEND": ["pool"]}},
+    ],
     "ACK_ERRORS": [1, None, "no"],
     "AUTHENTICATORS": ["a.B", ["B"], [1], None, ["a.1"]],
     "RIGHTS_SWEEP": [0, None],
@@ -115,6 +146,8 @@ BAD: dict[str, list[Any]] = {
     "PROGRESS_EXPIRY": [0, None, "600"],
     "LANGUAGE": ["language", "a-b.c", None, 1, "a."],
     "TIME_ZONE": ["Europe/Vienna", "UTC", None],
+    "TOKEN_MAX_AGE": [0, -1, None, "1h"],
+    "WINDOW_PROCESSORS": ["a.B", ["B"], [1], None],
     "SERVER": [None, [], "cookie"],
 }
 
@@ -143,7 +176,19 @@ def test_a_usable_value_is_taken(key: str, value: object) -> None:
     assert conf.problems({key: value}) == []
     with override_settings(DTWS_SIO={key: value}):
         read = getattr(conf.settings(), key.lower())
+    if key == "QUEUES":
+        return  # the test below
     assert read == (tuple(value) if isinstance(value, list) else value)
+
+
+def test_queues_are_read_whether_they_are_named_or_described() -> None:
+    raw = {"slow": {"BACKEND": "threads", "SIZE": 2, "MOST_WAITING": 5}, "reports": "celery"}
+    with override_settings(DTWS_SIO={"QUEUES": raw}):
+        assert conf.settings().queues == {
+            "default": conf.Queue("pool"),
+            "slow": conf.Queue("threads", 2, 5),
+            "reports": conf.Queue("celery"),
+        }
 
 
 @pytest.mark.parametrize(("key", "value"), cases(BAD))

@@ -88,7 +88,7 @@ def test_each_method_on_something_is_a_handler_row_d_73(visit: Callable[..., Pag
 
 
 def test_nothing_is_changed_by_registering_row_w_d13() -> None:
-    """Row D-73: the old library renamed the function that it was given."""
+    """Rows D-73 and W-D13: the old library renamed the function that it was given."""
     before = dict(vars(Shop))
     first, second = Server(), Server()
     for server in (first, second):

@@ -617,7 +617,7 @@ def test_nothing_is_forgotten_while_the_database_does_not_answer(
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(identity, "_active_user", fail)
+        broken.setattr(identity, "active_user", fail)
         broken.setattr(identity, "get_user", fail)
         deactivate(ann)
         assert eventually(lambda: len(failures) > 3)

@@ -142,6 +142,52 @@ def test_what_is_due_later_is_called_then() -> None:
     assert called[0] >= 0.02
 
 
+def test_what_was_due_later_can_be_called_off() -> None:
+    called: list[int] = []
+    cancel = runtime.call_later(0.01, lambda: called.append(1))
+    runtime.call_later(0.03, lambda: called.append(2))
+    cancel()
+    assert eventually(lambda: called)
+    assert called == [2]
+
+
+def test_a_thread_gets_what_it_is_handed() -> None:
+    inbox, outbox = runtime.thread_queue(), runtime.thread_queue()
+    runtime.start_thread(lambda: outbox.put((inbox.get(), threading.get_ident())))
+    inbox.put("work")
+    thing, ident = outbox.get(timeout=DEADLINE)
+    assert thing == "work"
+    assert ident != threading.get_ident()
+
+
+REAL = """
+from dtws_sio import runtime
+runtime.patch()
+import eventlet, time
+from eventlet import patcher
+get_ident = patcher.original("_thread").get_ident
+inbox, seen = runtime.thread_queue(), []
+def work():
+    seen.append(inbox.get())
+    patcher.original("time").sleep(0.05)
+    seen.append(get_ident())
+runtime.start_thread(work)
+cancelled = runtime.call_later(0.01, lambda: seen.append("never"))
+cancelled()
+inbox.put("work")
+ticks = 0
+end = time.monotonic() + 5
+while len(seen) < 2 and time.monotonic() < end:
+    runtime.sleep(0.001)
+    ticks += 1
+print(seen[0], seen[1] != get_ident(), ticks > 5)
+"""
+
+
+def test_under_eventlet_a_thread_is_a_real_one_beside_the_hub() -> None:
+    assert python(REAL) == "work True True"
+
+
 def test_threads_get_a_lock_that_keeps_others_out() -> None:
     """Each call gives another one."""
     held, other = runtime.lock(), runtime.lock()

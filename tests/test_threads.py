@@ -175,3 +175,68 @@ print(count() - before)
 def test_an_emit_from_any_thread_happens_in_the_hubs() -> None:
     """Pitfalls, hub rules: scheduled from elsewhere it would never run."""
     assert run(EMIT) == ["(True, 'from the hub', 1) (True, 'from a thread', 2)"]
+
+
+def test_locks_are_shared_with_threads() -> None:
+    """Logging is what everybody does; without sharing, each of these hangs within a second."""
+    code = """
+import logging, time
+from dtws_sio.engine.threads import share_locks
+share_locks(thread)
+logging.basicConfig(stream=open("/dev/null", "w"), level=logging.INFO)
+log, done, counted = logging.getLogger("x"), [], [0]
+import threading
+lock = threading.Lock()
+
+def line(number, pause):
+    log.info("line %d", number)
+    with lock:
+        before = counted[0]
+        pause()
+        counted[0] = before + 1
+
+def other(name):
+    for number in range(100):
+        line(number, lambda: None)
+    thread.run(lambda: done.append(name))
+
+def green(name):
+    for number in range(100):
+        line(number, eventlet.sleep)
+    done.append(name)
+
+for name in range(4):
+    runtime.start_thread(other, name)
+    eventlet.spawn_n(green, name + 4)
+end = time.monotonic() + 20
+while len(done) < 8 and time.monotonic() < end:
+    eventlet.sleep(0.01)
+print(sorted(done), counted)
+"""
+    assert run(code) == ["[0, 1, 2, 3, 4, 5, 6, 7] [800]"]
+
+
+def test_a_lock_with_a_time_limit_and_a_condition_work_in_threads() -> None:
+    code = """
+import threading
+from dtws_sio.engine.threads import share_locks
+share_locks(thread)
+lock, event, told = threading.Lock(), threading.Event(), []
+lock.acquire()
+
+def other():
+    told.append(lock.acquire(timeout=0.01))
+    told.append(lock.acquire(blocking=False))
+    told.append(event.wait(5))
+    told.append(threading.current_thread().name[:6])
+    thread.run(lambda: told.append("end"))
+
+runtime.start_thread(other)
+eventlet.sleep(0.05)
+event.set()
+while told[-1:] != ["end"]:
+    eventlet.sleep(0.01)
+print(*told)
+thread.close()
+"""
+    assert run(code) == ["False False True Thread end"]

@@ -9,20 +9,25 @@ from urllib.parse import parse_qs
 import engineio
 from engineio import packet
 
+from dtws_sio import runtime
 from dtws_sio.engine.answers import Refusal, cors_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dtws_sio.engine.outgoing import Outgoing
+    from dtws_sio.engine.threads import HubThread
 
 
 class AnyThread:
-    """python-engineio's queues may be used from every thread."""
+    """Without eventlet, python-engineio's queues may be used from every thread."""
 
     def is_current(self) -> bool:
         """Tell that nothing has to be handed over."""
         return True
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class StockServer(engineio.Server):  # type: ignore[misc]
@@ -48,10 +53,9 @@ class StockServer(engineio.Server):  # type: ignore[misc]
 
     _async: dict[str, Any]
 
-    thread = AnyThread()
-
     def __init__(self, *, compression: bool = False, **options: Any) -> None:
         super().__init__(**{"http_compression": False, **options})
+        self.thread: AnyThread | HubThread = _thread()
         driver: dict[str, Any] = self._async
         if not compression and hasattr(driver["websocket"], "_negotiate_permessage_deflate"):
             self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
@@ -77,6 +81,11 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         if allowed is not None and origin not in allowed:
             return []
         return cors_headers(environ, credentials=self.cors_credentials)
+
+    def shutdown(self) -> None:
+        """Let go of what only a serving process needs."""
+        super().shutdown()
+        self.thread.close()
 
     def disconnect(self, sid: str | None = None) -> None:
         """End a session, or all of them; upstream's waits until the client has read what was sent to it."""
@@ -108,6 +117,14 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         """Do nothing: python-engineio's sockets read as fast as clients send."""
 
     resume = pause
+
+
+def _thread() -> AnyThread | HubThread:
+    if runtime.current() != "eventlet":
+        return AnyThread()
+    from dtws_sio.engine.threads import HubThread
+
+    return HubThread()
 
 
 def _uncompressed(websocket: type) -> type:

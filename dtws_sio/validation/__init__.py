@@ -5,6 +5,8 @@ The arguments of handlers, validated by their annotations.
 asks for anything. A converter gives new arguments, or raises `dtws_sio.exceptions.ValidationError`, which names each
 field that is wrong by its dotted path: the parameter's name, then what is inside, as in "order.items.0.name".
 
+`make_named_converter` does the same for functions that are called with arguments by name.
+
 What annotations mean:
 
 * Nothing, `Any`, `object`, protocols, type variables, and names that cannot be resolved: the value passes as it is.
@@ -31,6 +33,16 @@ Source: rows S-03, S-20 to S-23 and W-F18.
 
 from dtws_sio.validation.converter import Converter, make_converter
 from dtws_sio.validation.forms import SerializedForm
+from dtws_sio.validation.named import NamedConverter, copied, make_named_converter
 from dtws_sio.validation.validators import RE, Choice
 
-__all__ = ["RE", "Choice", "Converter", "SerializedForm", "make_converter"]
+__all__ = [
+    "RE",
+    "Choice",
+    "Converter",
+    "NamedConverter",
+    "SerializedForm",
+    "copied",
+    "make_converter",
+    "make_named_converter",
+]

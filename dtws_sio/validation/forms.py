@@ -50,7 +50,7 @@ def _descends(annotation: type, module: str, name: str) -> bool:
 def _form(form_class: type[forms.BaseForm], value: Any, seen: Seen) -> Any:
     if not isinstance(value, dict):
         raise mismatch("an object", value)
-    return _filled_in(form_class, value.items())
+    return _valid(_filled_in(form_class, value.items()))
 
 
 def _serializer(serializer_class: Callable[..., Any], value: Any, seen: Seen) -> Any:
@@ -91,6 +91,11 @@ class SerializedForm:
 
     def __call__(self, value: Any) -> Any:
         """Give the form."""
+        form = self.bind(value)
+        return _valid(form) if form.is_bound else form
+
+    def bind(self, value: Any) -> Any:
+        """Give the form as it was filled in, valid or not; ValueError is raised for what is no form."""
         if value is None and self.allow_none:
             return self.form_class(None, None, *self.args, **self.kwargs)
         if isinstance(value, dict):
@@ -129,7 +134,10 @@ def _filled_in(form_class: type[forms.BaseForm], pairs: Iterable[tuple[str, Any]
             except RefusedError as refused:
                 findings.add(short_name(name), str(refused))
     findings.settle()
-    form = form_class(data, files, *args, **kwargs)
+    return form_class(data, files, *args, **kwargs)
+
+
+def _valid(form: Any) -> Any:
     if not form.is_valid():
         raise refused_by({name: [each["message"] for each in all_of] for name, all_of in _errors(form)})
     return form

@@ -35,6 +35,21 @@ def parameters(function: Callable[..., Any], leading: int) -> list[tuple[int, in
     Raises:
         ValueError: If the function tells nothing of its parameters, as some written in C do.
     """
+
+    def matters(place: int, each: inspect.Parameter) -> bool:
+        return each.kind is each.VAR_POSITIONAL or (each.kind in _POSITIONAL and place >= leading)
+
+    return _parameters(function, matters)
+
+
+def named_parameters(function: Callable[..., Any], leading: int) -> list[inspect.Parameter]:
+    """Give the parameters after the first ones, whatever their kind, as `parameters` does; raises what that raises."""
+    return [each for _, each in _parameters(function, lambda place, _: place >= leading)]
+
+
+def _parameters(
+    function: Callable[..., Any], matters: Callable[[int, inspect.Parameter], bool]
+) -> list[tuple[int, inspect.Parameter]]:
     if sys.version_info >= (3, 14):  # annotations are evaluated late there, and must not raise now
         import annotationlib
 
@@ -47,7 +62,7 @@ def parameters(function: Callable[..., Any], leading: int) -> list[tuple[int, in
     return [
         (place, each.replace(annotation=_resolved(each, scope, where)))
         for place, each in enumerate(signature.parameters.values())
-        if each.kind is each.VAR_POSITIONAL or (each.kind in _POSITIONAL and place >= leading)
+        if matters(place, each)
     ]
 
 

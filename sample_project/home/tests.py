@@ -11,7 +11,8 @@ from django.utils.html import escape
 
 from home import excerpts
 
-PAGES = ("home", "login", "sign_up", "echo:index", "chat:index", "bars:one", "bars:engines", "bars:import")
+LIVE = ("live:index", "live:form", "live:builtin", "live:task")
+PAGES = ("home", "login", "sign_up", "echo:index", "chat:index", "bars:one", "bars:engines", "bars:import", *LIVE)
 
 
 class ExcerptTests(SimpleTestCase):

@@ -18,6 +18,8 @@ EXCERPTS = {
     "echo_page": excerpts.paragraph("echo/static/echo/echo.js", 'socket.on("new_message"'),
     "bar_server": excerpts.definition("bars/sockets.py", "One"),
     "bar_page": excerpts.paragraph("bars/static/bars/one.js", "new ProgressBar("),
+    "signal_server": excerpts.definition("live/signals.py", "show_saved"),
+    "signal_view": excerpts.definition("live/views.py", "article"),
     "chat_message": excerpts.definition("chat/sockets.py", "Chat.on_message"),
     "announce": excerpts.definition("chat/announcements.py", "announce"),
 }

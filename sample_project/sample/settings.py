@@ -13,6 +13,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from sample import HAS_CELERY
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -40,6 +42,7 @@ INSTALLED_APPS = [
     "echo",
     "chat",
     "bars",
+    "live",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -130,8 +133,8 @@ STORAGES = {
 MEDIA_ROOT = BASE_DIR / "media"
 """Uploads that wait for their import; nothing in it is served."""
 
-DTWS_SIO: dict[str, Any] = {}
-"""dtws_sio: every key is optional."""
+DTWS_SIO: dict[str, Any] = {"QUEUES": {"reports": "celery" if HAS_CELERY else "threads"}}
+"""dtws_sio: every key is optional. The queue is that of one signal in live/signals.py."""
 if "REDIS_URL" in os.environ:
     DTWS_SIO["MESSAGE_QUEUE"] = os.environ["REDIS_URL"]
     CELERY_BROKER_URL = os.environ["REDIS_URL"]

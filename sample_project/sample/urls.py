@@ -11,6 +11,8 @@ urlpatterns = [
     path("echo/", include("echo.urls")),
     path("chat/", include("chat.urls")),
     path("progress/", include("bars.urls")),
+    path("live/", include("live.urls")),
+    path("signals/", include("dtws_sio.signals.urls")),  # dtws_sio: where pages renew their tokens
     path("admin/", admin.site.urls),
     *staticfiles_urlpatterns(),  # while DEBUG is on, under gunicorn too
 ]

@@ -36,7 +36,7 @@ async function workspace(files = {}) {
 test("the real workspace ships the official client with its map and licence, and our modules (J-01)", async () => {
   const target = join(folder, "built");
   const names = await build({ target });
-  assert.deepEqual(names, ["connect.js", "progress.js", "socket.io.LICENSE.txt", "socket.io.min.js", "socket.io.min.js.map"]);
+  assert.deepEqual(names, ["connect.js", "progress.js", "signals.js", "socket.io.LICENSE.txt", "socket.io.min.js", "socket.io.min.js.map"]);
   assert.deepEqual((await readdir(target)).sort(), names);
   assert.match(await readFile(join(target, "socket.io.min.js"), "utf8"), /^\/\*!\n \* Socket\.IO v4\.8\./);
   assert.match(await readFile(join(target, "socket.io.LICENSE.txt"), "utf8"), /MIT License/);

@@ -138,6 +138,32 @@ test("two namespaces of a page share one connection", () => {
   assert.equal(chat.io, news.io);
 });
 
+test("what a socket was made with can be read from it (J-11, J-12)", async () => {
+  const socket = connect("/chat", { ...quiet, auth: { room: 1 } });
+  assert.equal(socket.nsp, "/chat");
+  assert.equal(socket.io.opts.path, "/app/socket.io/");
+  assert.equal(socket.io.uri, "https://site.example/chat");
+  assert.deepEqual(await sent(socket), { room: 1 });
+  const listener = () => {};
+  socket.on("news", listener);
+  assert.deepEqual(socket.listeners("news"), [listener]);
+});
+
+test("a module is a class over a namespace of its own, and needs no prefix for its events (J-09, J-10)", () => {
+  class Module {
+    constructor(namespace) {
+      this.heard = [];
+      this.socket = connect(namespace, { autoConnect: false });
+      this.socket.on("init", (data) => this.heard.push(data));
+    }
+  }
+  const [one, other] = [new Module("/bars/one"), new Module("/bars/other")];
+  assert.notEqual(one.socket, other.socket);
+  assert.equal(one.socket.io, other.socket.io);
+  one.socket.listeners("init").forEach((listener) => listener("of one"));
+  assert.deepEqual([one.heard, other.heard], [["of one"], []]);
+});
+
 test("a page without the official client is told which tag loads it", () => {
   delete globalThis.io;
   assert.throws(() => connect("/chat"), /client is not loaded.*dtws_sio_scripts/);

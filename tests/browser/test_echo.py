@@ -112,7 +112,7 @@ def test_a_script_may_listen_twice_and_emit_before_it_is_connected(echo: Page) -
 
 
 def test_errors_of_a_pages_own_code_surface(echo: Page, watch: Watch) -> None:
-    """Row W-D17: nothing swallows what a listener throws; row J-06: what is no function is refused."""
+    """Rows J-07 and W-D17: nothing swallows what a listener throws; row J-06: what is no function is refused."""
     thrower = """async () => {
       const { connect } = await import("dtws_sio/connect");
       const socket = connect("/echo");
@@ -125,3 +125,45 @@ def test_errors_of_a_pages_own_code_surface(echo: Page, watch: Watch) -> None:
     (fault,) = watch.faults
     assert fault.startswith("an exception on ")
     watch.faults.clear()
+
+
+BY_HAND: Final = """async () => {
+  const { connect } = await import("dtws_sio/connect");
+  const socket = connect("/echo", { autoConnect: false, forceNew: true });
+  const ids = [];
+  for (const message of ["first", "second"]) {
+    const arrived = new Promise((resolve) => socket.once("connect", resolve));
+    socket.connect().connect();
+    await arrived;
+    ids.push(socket.id);
+    if (await socket.emitWithAck("echo", message) !== message) throw new Error("no echo");
+    socket.disconnect();
+  }
+  return ids;
+}"""
+
+
+def test_a_script_connects_when_it_likes_and_again(echo: Page, watch: Watch) -> None:
+    """Row J-04: as often as it likes, and a second call while it is connected opens no second connection."""
+    opened = sum("transport=polling" in url and "sid=" not in url for url in watch.requests)
+    ids: Any = echo.evaluate(BY_HAND)
+    assert len(set(ids)) == 2
+    assert sum("transport=polling" in url and "sid=" not in url for url in watch.requests) == opened + 2
+
+
+QUIET: Final = """async () => {
+  const { connect } = await import("dtws_sio/connect");
+  const socket = connect("/echo", { forceNew: true });
+  socket.emit("message", { message: "nothing listens for what comes back" });
+  await socket.emitWithAck("echo", "it has come before this");
+  socket.disconnect();
+}"""
+
+
+def test_connecting_and_events_that_nobody_wants_are_silent(echo: Page) -> None:
+    """Rows J-05 and J-07: the console is the page's own."""
+    said: list[str] = []
+    echo.on("console", lambda message: said.append(message.text))
+    echo.evaluate(QUIET)
+    assert echo.evaluate("1 + 1") == 2, "what was said is there by now"
+    assert said == []

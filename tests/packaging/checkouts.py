@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 BROWSER_FILES = frozenset(
-    {"connect.js", "progress.js", "socket.io.LICENSE.txt", "socket.io.min.js", "socket.io.min.js.map"}
+    {"connect.js", "progress.js", "signals.js", "socket.io.LICENSE.txt", "socket.io.min.js", "socket.io.min.js.map"}
 )
 """What must be among the built files, whatever else is built."""
 

@@ -13,4 +13,6 @@ urlpatterns = [
     path("emit/", views.emit),
     path("disconnect/", views.disconnect),
     path("bars/", views.bars),
+    path("signals/", views.signals),
+    path("signals/renew/", views.renew),
 ]

@@ -45,9 +45,11 @@ export function keepConnected(socket) {
  * @param {(name: string) => void} callback what wants to know.
  */
 export function followTransport(socket, callback) {
-  socket.on("connect", () => {
+  const follow = () => {
     const { engine } = socket.io;
     callback(engine.transport.name);
     engine.once("upgrade", (transport) => socket.connected && callback(transport.name));
-  });
+  };
+  socket.on("connect", follow);
+  if (socket.connected) follow(); // another module of the page may have connected it
 }

@@ -8,10 +8,12 @@ import time
 from collections import defaultdict
 from typing import Any
 
+from django import forms
 from django.db import connection
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from dtws_sio import NO_ACK, EventError, Namespace, concurrent, sio
+from dtws_sio.validation import SerializedForm
 from playground import bars  # noqa: F401  it registers a namespace
 
 lives: defaultdict[str, list[str]] = defaultdict(list)
@@ -251,5 +253,74 @@ class Bars(Namespace):
             raise EventError("it is not yours", code="forbidden")
 
 
-for _namespace in (Chat("/chat"), Guarded("guarded"), Slow("/slow"), Greeting("/greeting"), Bars("/bars")):
+class StubSignals(Namespace):
+    """
+    Stands in for the server's side of signals: the page itself says what the answer is, and what it is to be sent.
+
+    Its tokens are "good", "expired" and anything else, which is refused.
+    """
+
+    messages: dict[str, list[Any]] = {}
+
+    def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
+        token = (auth or {}).get("window")
+        if token == "expired":
+            raise Refusal("the page has been open for too long", {"code": "token_expired"})
+        if token != "good":
+            raise Refusal("the page belongs to another session", {"code": "token_invalid"})
+
+    def on_signal(self, sid: str, message: dict[str, Any]) -> dict[str, Any]:
+        call = getattr(self, f"call_{message['signal']}", None)
+        if call is None:
+            return self.refuse("unknown_signal", "there is no such signal")
+        results = call(sid, **message["opts"])
+        return results if isinstance(results, dict) and "ok" in results else self.accept(results)
+
+    def accept(self, result: Any) -> dict[str, Any]:
+        return {"ok": True, "results": [result], "errors": []}
+
+    def refuse(self, code: str, message: str, **details: Any) -> dict[str, Any]:
+        return {"ok": False, "results": [], "errors": [{"code": code, "message": message, **details}]}
+
+    def call_echo(self, sid: str, **opts: Any) -> Any:
+        return opts
+
+    def call_send(self, sid: str, messages: list[Any]) -> None:
+        for message in messages:
+            self.emit("signal", message, to=sid)
+
+    def call_upload(self, sid: str, form: Any) -> dict[str, Any]:
+        try:
+            bound = SerializedForm(UploadForm)(form)
+        except ValueError as error:
+            return self.refuse("invalid", str(error), fields=getattr(error, "errors", None))
+        files = bound.files.getlist("file")
+        return {"title": bound.cleaned_data["title"], "files": [[each.name, each.size] for each in files]}
+
+    def call_wait(self, sid: str, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def call_fail(self, sid: str) -> None:
+        raise OnPurposeError("on purpose")
+
+    def call_kick(self, sid: str) -> None:
+        self.disconnect(sid)
+
+
+class UploadForm(forms.Form):
+    """What the stub of signals takes as a form."""
+
+    title = forms.CharField(max_length=20)
+    file = forms.FileField()
+    kinds = forms.MultipleChoiceField(choices=[("a", "a"), ("b", "b"), ("c", "c")], required=False)
+
+
+for _namespace in (
+    Chat("/chat"),
+    Guarded("guarded"),
+    Slow("/slow"),
+    Greeting("/greeting"),
+    Bars("/bars"),
+    StubSignals("/stub"),
+):
     sio.register_namespace(_namespace)

@@ -64,3 +64,30 @@ def bars(request: HttpRequest) -> HttpResponse:
     page = render(request, "playground/bars.html", {**context, "csp_nonce": nonce})
     page["Content-Security-Policy"] = f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; img-src data:"
     return page
+
+
+def signals(request: HttpRequest) -> HttpResponse:
+    """Give an empty page for signals, with what the template tag would write, under a policy that trusts no HTML."""
+    nonce = secrets.token_urlsafe(16)
+    settings = {
+        "path": "/socket.io/",
+        "namespace": "/stub",
+        "window": request.GET.get("window", "good"),
+        "renew": "/signals/renew/",
+        "csrf_token": "C",
+        "max_payload": 1_000_000,
+    }
+    page = render(request, "playground/signals.html", {"settings": settings, "csp_nonce": nonce})
+    page["Content-Security-Policy"] = (
+        f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; img-src data:; base-uri 'none'; "
+        "require-trusted-types-for 'script'; trusted-types dtws-sio"
+    )
+    return page
+
+
+def renew(request: HttpRequest) -> JsonResponse:
+    """Renew a token of signals, where the page keeps to what the server's side asks for."""
+    asked = json.loads(request.body)
+    if request.method != "POST" or request.headers.get("X-CSRFToken") != "C" or asked != {"window": "expired"}:
+        return JsonResponse({}, status=403)
+    return JsonResponse({"window": "good"})
