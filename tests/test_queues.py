@@ -7,8 +7,11 @@ Rows S-05, S-10, S-12, S-13, W-F7, W-F9, W-F12.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +22,12 @@ from django.test import override_settings
 
 from dtws_sio.conf import ConfigurationError
 from dtws_sio.dispatch import HandlerFailedError
-from dtws_sio.exceptions import CallExpiredError, EventError, QueueError, QueueFullError
+from dtws_sio.exceptions import CallExpiredError, EventError, QueueError, QueueFullError, WorkerDiedError
 from dtws_sio.signals import queues, registry
 from dtws_sio.signals.calls import Call, CallError
 from dtws_sio.signals.queues import RandomQueue, StillRunningError, possible_names
+from dtws_sio.signals.queues.processes import Processes, Worker
+from dtws_sio.signals.triggers import DELAYED
 from tests.page import eventually
 
 if TYPE_CHECKING:
@@ -204,6 +209,65 @@ def test_arguments_that_no_queue_could_carry_are_refused(configure: Callable[...
     configure()
     with pytest.raises(CallError, match="cannot be queued"):
         queues.submit(Call("shop.order", 0, {"it": object()}))
+
+
+# ---- processes
+
+
+def running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_answer_and_end_with_their_queue(caplog: pytest.LogCaptureFixture) -> None:
+    """What runs there here is our own function that emits later; without a message queue it cannot, and fails there."""
+    processes = Processes()
+    emit_later = Call(DELAYED, 0, {"rooms": None, "message": {"signal": "a", "opts": {}, "id": "1"}})
+    for _ in range(2):
+        with pytest.raises(HandlerFailedError, match="NotServingError"):
+            processes.run(emit_later)
+        (worker,) = processes._idle
+    pid = worker.pid
+    assert worker.is_alive()
+    with pytest.raises(EventError) as caught:
+        processes.run(replace(emit_later, expires=time.time() - 1))
+    assert caught.value.code == "expired"
+    processes.stop()
+    assert not running(pid)
+
+
+def test_a_process_that_was_killed_is_replaced() -> None:
+    processes = Processes()
+    emit_later = Call(DELAYED, 0, {"rooms": 1, "message": 2})
+    with pytest.raises(EventError):
+        processes.run(emit_later)
+    (first,) = processes._idle
+    os.kill(first.pid, signal.SIGKILL)
+    assert eventually(lambda: not first.is_alive())
+    with pytest.raises(EventError):
+        processes.run(emit_later)
+    (second,) = processes._idle
+    assert second.pid != first.pid
+    processes.stop()
+    with pytest.raises(WorkerDiedError, match=f"the worker process {second.pid} ended"):
+        second.ask(emit_later)
+
+
+def test_processes_need_settings_that_they_can_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
+    with override_settings(), pytest.raises(ConfigurationError, match="needs a settings module"):
+        Worker()
+
+
+def test_a_worker_process_starts_no_others(configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue is one of threads there; else each level would start another."""
+    monkeypatch.setenv("DTWS_SIO_WORKER", "1")
+    monkeypatch.setattr(registry, "run", lambda call: os.getpid())
+    configure(slow="processes")
+    assert queues.submit(call(queue="slow")).wait(5) == os.getpid()
 
 
 # ---- names

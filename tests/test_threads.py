@@ -177,6 +177,17 @@ def test_an_emit_from_any_thread_happens_in_the_hubs() -> None:
     assert run(EMIT) == ["(True, 'from the hub', 1) (True, 'from a thread', 2)"]
 
 
+def test_emits_through_the_stock_engine_are_done_in_the_hubs_thread_too() -> None:
+    code = """
+from dtws_sio.engine import StockServer
+server = StockServer(async_mode="eventlet", monitor_clients=False)
+print(server.thread.is_current(), tpool.execute(server.thread.is_current), tpool.execute(server.thread.run, lambda: 7))
+server.shutdown()
+server.shutdown()
+"""
+    assert run(code) == ["True False 7"]
+
+
 def test_locks_are_shared_with_threads() -> None:
     """Logging is what everybody does; without sharing, each of these hangs within a second."""
     code = """

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import ENVIRONMENT_VARIABLE
 from django.conf import settings as django_settings
 
 from dtws_sio import runtime
@@ -90,11 +91,11 @@ class Worker:
     """
 
     def __init__(self) -> None:
-        module = getattr(django_settings, "SETTINGS_MODULE", None)
+        module = os.environ.get(ENVIRONMENT_VARIABLE) or getattr(django_settings, "SETTINGS_MODULE", None)
         if module is None:
             raise ConfigurationError(
                 "a queue of processes needs a settings module that those can import; name it in the environment "
-                "variable DJANGO_SETTINGS_MODULE instead of calling settings.configure()"
+                f"variable {ENVIRONMENT_VARIABLE} instead of calling settings.configure()"
             )
         self._sock, other = socket.socketpair()
         with other:
@@ -103,7 +104,7 @@ class Worker:
                 [sys.executable, *interpreter_options(), "-c", code],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[other.fileno()],
-                env={**os.environ, "DJANGO_SETTINGS_MODULE": module, MARK: "1"},
+                env={**os.environ, ENVIRONMENT_VARIABLE: module, MARK: "1"},
             )
 
     @property
