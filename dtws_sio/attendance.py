@@ -79,6 +79,7 @@ def _is_tracked(room: Any) -> bool:
 
 
 def _key(client: Client) -> str:
-    """Give what is the same for all tabs of one person; a stranger's tabs cannot be told from other people."""
-    topic: Topic | None = None if client.identity is None else client.identity.user_topic
+    """Give what is the same for all tabs of one person; those of a stranger without a session are several people."""
+    known = client.identity
+    topic: Topic | None = None if known is None else known.user_topic or known.session_topic
     return f"sid:{client.sid}" if topic is None else topic

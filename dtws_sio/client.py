@@ -107,6 +107,11 @@ class Client:
         """Whether it was accepted and has not left."""
         return self.accepted and self.left is None
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it was not recognised as a user."""
+        return self.identity is None or self.identity.user_key is None
+
     def is_joining(self, namespace: str, rooms: Collection[Any]) -> bool:
         """Whether its connect handler still runs, and it will be in one of these rooms of the namespace."""
         if self.accepted or self.namespace != namespace:

@@ -420,7 +420,7 @@ class Clients:
             client.accepted = True  # it went by itself, and is not told what it missed
         if client.left is None:
             self._manager.accept(client)
-            self.revocation.enrol(client)
+            self._watch_rights(client)
             self._quietly(self._attendance.joined, client)
             after_connect = self._table.terms(client.namespace).after_connect
             if after_connect is not None:
@@ -472,12 +472,21 @@ class Clients:
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]
 
-    def _quietly(self, function: Callable[[Client], None], client: Client, event: str = "presence") -> None:
+    def _quietly(self, function: Callable[[Client], object], client: Client, event: str = "presence") -> None:
         """Do what follows from a client's coming or going, such as entering it on the rolls; log what is raised."""
         with suppress(HandlerFailedError, *ANSWERS):
             dispatch.run(function, (client,), partial(client.origin, event), ANSWERS, client.surroundings)
 
     # Rights that end
+
+    def _watch_rights(self, client: Client) -> None:
+        """Have a client watched, unless it is a stranger where anybody may be anywhere."""
+        has_rules = (
+            self._table.terms(client.namespace).may_enter_room is not None
+            or self._table.guards_of_connect(client.namespace) != ()
+        )
+        if has_rules or not client.is_stranger:
+            self.revocation.enrol(client)
 
     def _revoke(self, client: Client, why: str) -> None:
         """End the connection of a client that may not be here any more."""
@@ -506,7 +515,7 @@ class Clients:
 
     def _look_again(self, client: Client, request: identity.HandshakeRequest) -> None:
         client.looks += 1
-        if not request.user.is_authenticated:
+        if not client.is_stranger and not request.user.is_authenticated:
             self._revoke(client, "its proof of who it is does not hold any more")
             return
         guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
@@ -526,9 +535,16 @@ class Clients:
             return
         for room in client.rooms - client.topics:
             if not rule(request, room):
-                security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
-                self._manager.leave_room(client.sid, client.namespace, room)
-                self._attendance.left(client, room)
+                self._remove(client, room)
+
+    def _remove(self, client: Client, room: Any) -> None:
+        """Take a client out of a room in which it may not be any more, and have the namespace tell it."""
+        security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
+        self._manager.leave_room(client.sid, client.namespace, room)
+        self._attendance.left(client, room)
+        told = self._table.terms(client.namespace).removed_from_room
+        if told is not None:
+            self._quietly(lambda client: told(client.sid, room), client, "removed_from_room")
 
     # Handling and answering
 

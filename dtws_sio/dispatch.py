@@ -237,6 +237,8 @@ class Terms:
         guards: Asked when a client connects, at each event, and when its rights change.
         authenticators: What recognises its clients; None for those of the setting AUTHENTICATORS.
         may_enter_room: Called with a client's request and a room; whether it may be there. None allows any.
+        removed_from_room: Called with a sid and a room after a client was taken out of it, as it may not be there any
+            more; None for nothing.
         describe: Called with a sid, gives what others see of that client; None where presence is not tracked.
         recheck: Called with a sid and a request when the rights of its user may have changed; it raises
             PermissionDeniedError for a client that may not stay.
@@ -246,6 +248,7 @@ class Terms:
     guards: tuple[Guard, ...] = ()
     authenticators: tuple[identity.Authenticator, ...] | None = None
     may_enter_room: Callable[[identity.HandshakeRequest, Any], bool] | None = None
+    removed_from_room: Callable[[str, Any], object] | None = None
     describe: Callable[[str], dict[str, Any]] | None = None
     recheck: Callable[[str, identity.HandshakeRequest], object] = lambda sid, request: None
     after_connect: Callable[[str], None] | None = None

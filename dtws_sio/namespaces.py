@@ -47,7 +47,14 @@ class Namespace(socketio.Namespace):  # type: ignore[misc]
     """
     Define it as a method `may_enter_room(self, request, room)` to decide who may be in which room.
 
-    It is asked by `enter_room`, and again for each room of a client when its user's rights change.
+    It is asked by `enter_room`, and again for each room of a client when its user's rights change, or when
+    `sio.recheck` asks for it.
+    """
+
+    removed_from_room: Callable[[str, Any], object] | None = None
+    """
+    Define it as a method `removed_from_room(self, sid, room)` to tell a page that it was taken out of a room, as
+    `may_enter_room` does not let it be there any more.
     """
 
     recheck: Callable[[str, HandshakeRequest], object] | None = None

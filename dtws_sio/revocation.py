@@ -58,6 +58,8 @@ class _Pending:
     """What the next look is about."""
 
     everybody: bool = False
+    all_users: bool = False
+    rooms: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
     new: set[str] = field(default_factory=set)
@@ -65,7 +67,7 @@ class _Pending:
 
 class Revocation:
     """
-    Keeps an eye on the clients of this process that were recognised as users.
+    Keeps an eye on the clients of this process that were recognised as users, and on strangers where there are rules.
 
     Its loop runs while there are any. What it does with them is up to the functions that it is given, which may wait.
 
@@ -91,6 +93,7 @@ class Revocation:
         self._sweep_seconds = sweep_seconds
         self._lock = runtime.lock()
         self._clients: dict[str, Client] = {}
+        self._strangers: dict[str, Client] = {}
         self._pending = _Pending()
         self._waiting: dict[Client, None] = {}
         self._known: dict[str, object] = {}
@@ -100,12 +103,13 @@ class Revocation:
         self._is_failing = False
 
     def enrol(self, client: Client) -> None:
-        """Watch a client that has joined; strangers have no rights to lose."""
-        if client.identity is None or client.identity.user_key is None:
-            return
+        """Watch a client that has joined; of a stranger, only whether the rules still let it be where it is."""
         with self._lock:
-            self._clients[client.sid] = client
-            self._pending.new.add(client.sid)
+            if client.is_stranger:
+                self._strangers[client.sid] = client
+            else:
+                self._clients[client.sid] = client
+                self._pending.new.add(client.sid)
             if self._is_running or not self.has_loop:
                 return
             self._is_running = True
@@ -115,12 +119,17 @@ class Revocation:
     def forget(self, client: Client) -> None:
         """Watch a client no more."""
         self._clients.pop(client.sid, None)
+        self._strangers.pop(client.sid, None)
 
     def notice(self, change: Change) -> None:
         """Have a look at those whom a change concerns, within `TICK` seconds."""
         with self._lock:
-            if change.users is None:
+            if change.rooms is None:
                 self._pending.everybody = True
+            else:
+                self._pending.rooms |= change.rooms
+            if change.users is None:
+                self._pending.all_users = True
             else:
                 self._pending.users |= change.users
             self._pending.sessions |= change.sessions
@@ -132,7 +141,7 @@ class Revocation:
 
     def _is_needed(self) -> bool:
         with self._lock:
-            self._is_running = bool(self._clients)
+            self._is_running = bool(self._clients or self._strangers)
             if not self._is_running:
                 self._waiting.clear()
                 self._known.clear()
@@ -165,10 +174,14 @@ class Revocation:
         for client in self._having(sessions=pending.sessions):
             self._close(client, "its session has ended")
         try:
-            self._verify(self._having(users=pending.users))
+            inside = self._inside(pending.rooms)
+            self._verify([*self._having(users=pending.users), *inside[:BATCH]])
             self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
             self._end_expired()
+            self._put_off(inside[BATCH:])
             if pending.everybody:
+                self._put_off(self._everybody())
+            elif pending.all_users:
                 self._put_off(list(self._clients.values()))
             if time.monotonic() >= self._next_sweep:
                 self._next_sweep = time.monotonic() + self._sweep_seconds
@@ -188,6 +201,14 @@ class Revocation:
                 found.append(client)
         return found
 
+    def _everybody(self) -> list[Client]:
+        return [*self._clients.values(), *self._strangers.values()]
+
+    def _inside(self, rooms: set[str]) -> list[Client]:
+        if not rooms:
+            return []
+        return [client for client in self._everybody() if client.sid in rooms or not rooms.isdisjoint(client.rooms)]
+
     def _put_off(self, clients: Iterable[Client]) -> None:
         """Have clients verified, but not before what is urgent."""
         self._waiting.update(dict.fromkeys(clients))
@@ -200,11 +221,11 @@ class Revocation:
 
     def _verify(self, clients: Iterable[Client]) -> None:
         """Load each proof again, once for all clients that have it, and close or recheck them."""
-        users: dict[Identity, Any] = {}
+        users: dict[Identity | None, Any] = {}
         for client in clients:
             if client.left is not None:
                 continue
-            known = _of(client)
+            known = client.identity
             request = identity.HandshakeRequest(client.environ, known)
             if known in users:
                 request.__dict__["user"] = users[known]
@@ -271,7 +292,8 @@ class Revocation:
 
 
 def _of(client: Client) -> Identity:
-    assert client.identity is not None  # noqa: S101  only those are watched
+    """Give how a client was recognised that is no stranger."""
+    assert client.identity is not None  # noqa: S101
     return client.identity
 
 

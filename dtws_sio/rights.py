@@ -31,22 +31,32 @@ class Change:
     What may have taken rights away.
 
     Attributes:
-        users: Primary keys, as text, of users who changed; None if anybody may have.
+        users: Primary keys, as text, of users who changed; None if any user may have.
         sessions: Topics of sessions that have ended.
+        rooms: Rooms and sids in which the rules may have changed; None for everywhere, for strangers too.
     """
 
     users: frozenset[str] | None = frozenset()
     sessions: frozenset[str] = frozenset()
+    rooms: frozenset[str] | None = frozenset()
 
     def as_message(self) -> dict[str, Any]:
         """Give it as the message queue carries it."""
-        return {"users": None if self.users is None else sorted(self.users), "sessions": sorted(self.sessions)}
+        return {"users": _listed(self.users), "sessions": _listed(self.sessions), "rooms": _listed(self.rooms)}
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Change:
         """Read it from the message queue."""
-        users = message["users"]
-        return cls(None if users is None else frozenset(users), frozenset(message["sessions"]))
+        users, rooms = message["users"], message["rooms"]
+        return cls(
+            users=None if users is None else frozenset(users),
+            sessions=frozenset(message["sessions"]),
+            rooms=None if rooms is None else frozenset(rooms),
+        )
+
+
+def _listed(names: frozenset[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)
 
 
 class Signals:

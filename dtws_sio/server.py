@@ -30,7 +30,7 @@ from dtws_sio.exceptions import (
     NotServingError,
     PermissionDeniedError,
 )
-from dtws_sio.identity import owner_of, user_key_of
+from dtws_sio.identity import owner_of
 from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
@@ -218,7 +218,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self._pass_on(change)
             return
         self.clients.revocation.notice(change)
-        if self._is_here():
+        if self.is_here():
             runtime.spawn(self._pass_on, change)
         else:
             self._pass_on(change)
@@ -611,19 +611,22 @@ class Server(socketio.Server):  # type: ignore[misc]
         if self.serving:
             self.emit(event, data, room=room, namespace=namespace, skip_sid=skip_sid)
 
-    def recheck(self, *users: Any) -> None:
+    def recheck(self, *whom: Any) -> None:
         """
-        Have the rights of users looked at again, in all processes, within a second.
+        Have the rights of clients looked at again, in all processes, within a second.
 
-        For changes that send no signal, such as `QuerySet.update`, which would be found by the sweep only.
+        For changes of which Django's signals do not tell: `QuerySet.update`, and whatever else a project's own guards
+        and `may_enter_room` depend on.
 
         Args:
-            users: Whom it is about; everybody without any.
+            whom: Users, rooms and sids, as an emit can be `to` them, in every namespace; everybody without any.
 
         Raises:
             EmitError: If the message queue cannot be reached.
+            NotServingError: If this process serves nobody and no message queue is configured.
+            TopicError: If it is about an anonymous user or an unsaved object.
         """
-        self.notice(Change(users=frozenset(map(user_key_of, users)) if users else None))
+        self.notice(Change(rooms=frozenset(map(topics.room, whom)) if whom else None))
 
     def notice(self, change: Change, *, ignore_queue: bool = False) -> None:
         """Have those looked at whom a change concerns, here and, unless the queue is ignored, in other processes."""
@@ -668,13 +671,10 @@ def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
     authenticators = getattr(namespace, "authenticators", None)
     if authenticators is not None:
         terms["authenticators"] = tuple(authenticators)
-    rule = getattr(namespace, "may_enter_room", None)
-    if rule is not None:
-        terms["may_enter_room"] = rule
-    recheck = getattr(namespace, "recheck", None)
-    if recheck is not None:
-        terms["recheck"] = recheck
-    terms["after_connect"] = getattr(namespace, "after_connect", None)
+    for name in ("may_enter_room", "removed_from_room", "recheck", "after_connect"):
+        method = getattr(namespace, name, None)
+        if method is not None:
+            terms[name] = method
     if getattr(namespace, "tracks_presence", False):
         terms["describe"] = namespace.describe
     return terms

@@ -82,6 +82,13 @@ def test_two_tabs_are_one_person(
     assert [event[0] for event in of_the_room] == [JOINED, LEFT]
 
 
+def test_a_guest_with_a_session_is_one_person_in_all_tabs(
+    chat: Server, visit: Callable[..., Page], people: Any
+) -> None:
+    cookies = [{"HTTP_COOKIE": f"sessionid={letter * 32}"} for letter in "aab"]
+    assert [len(join(visit("/chat", **cookie))) for cookie in (*cookies, {}, {})] == [1, 1, 2, 3, 4]
+
+
 def test_the_whole_namespace_is_a_room_too(chat: Server, visit: Callable[..., Page]) -> None:
     first = visit("/chat")
     visit("/chat")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from importlib import import_module
@@ -92,7 +93,7 @@ def settle(server: Server) -> None:
     watch = server.clients.revocation
     look = watch.look
     watch.look = lambda: (look(), looks.append(1))  # type: ignore[method-assign, assignment]
-    assert eventually(lambda: (len(looks) > 1 and not watch._waiting) or not watch._clients)
+    assert eventually(lambda: (len(looks) > 1 and not watch._waiting) or not watch._is_running)
     watch.look = look  # type: ignore[method-assign]
 
 
@@ -389,6 +390,109 @@ def test_a_recheck_may_be_asked_for(make: Callable[..., Server], ann: User, sign
     assert eventually(lambda: other.is_closed)
 
 
+class Club(Namespace):
+    """Whoever is banned may not be here, and some rooms are closed, whoever asks."""
+
+    def __init__(self) -> None:
+        super().__init__("/club")
+        self.closed: set[Any] = set()
+
+    def may_enter_room(self, request: Any, room: Any) -> bool:
+        return room not in self.closed
+
+    def removed_from_room(self, sid: str, room: Any) -> None:
+        self.emit("removed", {"room": room}, to=sid)
+
+
+@pytest.fixture
+def club(make: Callable[..., Server]) -> Server:
+    server = make()
+    server.register_namespace(request_passes_test(lambda request: "banned" not in request.COOKIES)(Club)())
+    return server
+
+
+def inside(server: Server, room: Any, **headers: str) -> Page:
+    """Connect somebody who is in a room of the club."""
+    page = visit(server, "/club", headers)
+    server.enter_room(page.sids["/club"], room, "/club")
+    return page
+
+
+@pytest.mark.parametrize("whom", ["bar", "everybody", "sid"])
+def test_strangers_leave_a_room_too_when_a_recheck_asks_about_it(club: Server, people: Any, whom: str) -> None:
+    page = inside(club, "bar")
+    sid = page.sids["/club"]
+    club.enter_room(sid, "garden", "/club")
+    club._namespaces["/club"].closed = {"bar"}  # type: ignore[attr-defined]
+    club.recheck(*{"bar": ["bar"], "everybody": [], "sid": [sid]}[whom])
+    assert eventually(lambda: "bar" not in club.rooms(sid, "/club"))
+    assert [event.data for event in page.arrived()] == [["removed", {"room": "bar"}]]
+    assert "garden" in club.rooms(sid, "/club")
+    assert not page.is_closed
+
+
+def test_a_recheck_of_an_object_is_about_those_who_watch_it(club: Server, people: Any) -> None:
+    watched, other = Group.objects.create(name="watched"), Group.objects.create(name="other")
+    pages = [inside(club, group) for group in (watched, other)]
+    sids = [page.sids["/club"] for page in pages]
+    club._namespaces["/club"].closed = {topics.topic(watched), topics.topic(other)}  # type: ignore[attr-defined]
+    club.recheck(watched)
+    assert eventually(lambda: topics.topic(watched) not in club.rooms(sids[0], "/club"))
+    assert topics.topic(other) in club.rooms(sids[1], "/club")
+
+
+def test_a_stranger_whom_the_guards_do_not_let_pass_any_more_is_closed(club: Server, people: Any) -> None:
+    pages = [inside(club, "bar"), inside(club, "garden")]
+    for page in pages:
+        client = club.manager.find(page.sids["/club"], "/club")
+        client.environ["HTTP_COOKIE"] = "banned=1"
+    club.recheck("bar")
+    assert eventually(lambda: pages[0].is_closed)
+    assert not pages[1].is_closed
+
+
+def test_a_strangers_session_that_is_none_closes_nobody(club: Server, people: Any) -> None:
+    page = inside(club, "bar", HTTP_COOKIE="sessionid=" + "x" * 32)
+    club.clients.revocation._next_sweep = 0
+    assert eventually(lambda: club.clients.revocation._next_sweep)
+    club.recheck()
+    settle(club)
+    assert not page.is_closed
+
+
+def test_strangers_are_not_watched_where_there_are_no_rules(make: Callable[..., Server], people: Any) -> None:
+    server = make()
+    visit(server, "/open", {})
+    assert not server.clients.revocation._is_running
+
+
+def test_a_page_that_cannot_be_told_has_left_its_room(
+    club: Server, people: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    page, other = inside(club, "bar"), inside(club, "bar")
+    chat = club._namespaces["/club"]
+    chat.closed = {"bar"}  # type: ignore[attr-defined]
+    club.table.set_terms("/club", removed_from_room=lambda sid, room: 1 / 0)
+    club.recheck("bar")
+    for each in (page, other):
+        assert eventually(lambda sid=each.sids["/club"]: "bar" not in club.rooms(sid, "/club"))
+    assert "'removed_from_room' of /club" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(),
+        Change(users=None),
+        Change(rooms=None),
+        Change(frozenset({"1", "2"}), frozenset({"session"}), frozenset({"bar", "garden"})),
+    ],
+    ids=repr,
+)
+def test_a_change_is_the_same_in_other_processes(change: Change) -> None:
+    assert Change.from_message(json.loads(json.dumps(change.as_message()))) == change
+
+
 # Expiry
 
 
@@ -493,7 +597,7 @@ def test_nothing_is_forgotten_while_the_database_does_not_answer(
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(identity, "_active_user", fail)
+        broken.setattr(identity, "active_user", fail)
         broken.setattr(identity, "get_user", fail)
         deactivate(ann)
         assert eventually(lambda: len(failures) > 3)

@@ -83,10 +83,11 @@ def share_locks(home: HubThread) -> None:
     """
     Make locks safe to share between greenlets and threads of the operating system, from now on.
 
-    A patched process has eventlet's locks everywhere, those of `logging` among them. They are for one thread: what waits
-    for one that another thread holds is woken by the wrong hub, and waits for ever. Eight threads and greenlets that log
-    hang within a second. Therefore other threads have the hub's thread take and give back locks for them. It costs them
-    about 0.1 ms each time, and the hub's own greenlets a comparison. Once the home is closed, it is as it was.
+    A patched process has eventlet's locks everywhere, those of `logging` among them. They are for one thread: what
+    waits for one that another thread holds is woken by the wrong hub, and waits for ever. Eight threads and greenlets
+    that log hang within a second. Therefore other threads have the hub's thread take and give back locks for them. It
+    costs them about 0.1 ms each time, and the hub's own greenlets a comparison. Once the home is closed, it is as it
+    was.
 
     Args:
         home: The hub's thread.

@@ -32,7 +32,6 @@ from dtws_sio.progress.state import (
     State,
     end_events,
     init_events,
-    newcomer_events,
     number,
     update_events,
 )
@@ -699,7 +698,7 @@ class Bar:
         """Show it anew to everybody; who begins a bar is told if that cannot be done."""
         self._shown = self._state if state is None else state
         self._save()
-        events = newcomer_events(self.key.name, self._shown, self._speed)
+        events = init_events(self.key.name, self._shown)
         if quietly:
             self._tell(events)
         else:

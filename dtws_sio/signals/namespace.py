@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from dtws_sio import conf, security
 from dtws_sio.dispatch import Deferred
@@ -27,7 +28,7 @@ from dtws_sio.signals.outcomes import Outcome
 from dtws_sio.signals.permissions import needs_user, server_side
 from dtws_sio.signals.registry import DEFAULT_QUEUE, NAMESPACE, SignalConnection
 from dtws_sio.signals.tokens import Window
-from dtws_sio.signals.triggers import enqueue
+from dtws_sio.signals.triggers import EVENT, enqueue
 from dtws_sio.signals.windows import WindowInfo
 from dtws_sio.validation import copied
 from dtws_sio.validation.refusals import MOST_MESSAGES, short_name
@@ -44,6 +45,9 @@ ANSWER_SECONDS: Final = 60.0
 
 WINDOW_KEY: Final = "window"
 """Where the window is kept in the client's session."""
+
+TOPIC_LOST: Final = "dtws_sio.topic_lost"
+"""The signal that a window gets when the topic rule takes a topic away; which one, the server keeps to itself."""
 
 MESSAGE_KEYS: Final = frozenset({"signal", "opts", "id"})
 
@@ -77,6 +81,10 @@ class Signals(Namespace):
         window = self.server.get_session(sid, self.namespace).get(WINDOW_KEY)
         if window is not None:  # else it is still to be let in
             tokens.check_rights(window, request.user)
+
+    def removed_from_room(self, sid: str, room: Any) -> None:
+        """Tell a window that it does not hear of one of its topics any more, by a signal of its own."""
+        self.emit(EVENT, {"signal": TOPIC_LOST, "opts": {}, "id": uuid4().hex}, to=sid)
 
     # What they trigger
 

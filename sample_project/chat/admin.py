@@ -1,17 +1,19 @@
-"""Rooms and messages in the admin."""
+"""Rooms, messages and sanctions in the admin."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-from chat.models import Message, Room
+from chat.models import Message, Room, Sanction
 
 
 @admin.register(Room)
 class RoomAdmin(admin.ModelAdmin):
-    """Add rooms here; pages show them the next time they load."""
+    """Add rooms here, which pages show the next time they load; who loses a private one leaves it at once."""
 
-    list_display = ("name", "slug")
+    list_display = ("name", "slug", "is_private")
+    list_filter = ("is_private",)
+    filter_horizontal = ("members", "groups")
     prepopulated_fields = {"slug": ("name",)}
 
 
@@ -26,4 +28,18 @@ class MessageAdmin(admin.ModelAdmin):
 
     def has_add_permission(self, request: object) -> bool:
         """Refuse: messages are written in the chat, where they also reach those who are there."""
+        return False
+
+
+@admin.register(Sanction)
+class SanctionAdmin(admin.ModelAdmin):
+    """See who is muted and banned, prolong it, or delete it to lift it; pages know at once."""
+
+    list_display = ("name", "kind", "until")
+    list_filter = ("kind",)
+    readonly_fields = ("kind", "who", "name")
+    search_fields = ("name",)
+
+    def has_add_permission(self, request: object) -> bool:
+        """Refuse: moderators mute and ban in the chat, whoever is there."""
         return False

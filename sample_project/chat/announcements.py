@@ -20,7 +20,7 @@ def announce(text: str, room: Room | None = None) -> None:
     """Tell everyone in a room, or in all rooms if none is given."""
     sio.emit(
         "announcement",
-        {"text": text, "created": timezone.now().isoformat()},
-        room=room.channel if room else None,
+        {"text": text, "created": timezone.now()},
+        to=room,
         namespace="/chat",
     )

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
 from chat.announcements import announce as announce_to
-from chat.forms import AnnouncementForm
-from chat.identity import MAX_NAME
+from chat.forms import AnnouncementForm, GuestForm
 from chat.models import MAX_TEXT, Room
+from chat.people import GUEST_NAME, Person
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -20,21 +20,26 @@ if TYPE_CHECKING:
 
 def index(request: HttpRequest) -> HttpResponse:
     """Show the chat, opened in the first room."""
-    return room_page(request, Room.objects.first())
+    return room_page(request, Room.objects.open_to(request.user).first())
 
 
 def room(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the chat, opened in one room."""
-    return room_page(request, get_object_or_404(Room, slug=slug))
+    return room_page(request, get_object_or_404(Room.objects.open_to(request.user), slug=slug))
 
 
 def room_page(request: HttpRequest, opened: Room | None) -> HttpResponse:
-    """Show the chat; what is said in it comes over the socket."""
+    """Show the chat, and take the name of a guest; what is said comes over the socket."""
+    form = GuestForm(request.POST or None, initial={"name": request.session.get(GUEST_NAME)})
+    if form.is_valid():
+        request.session[GUEST_NAME] = form.cleaned_data["name"]
+        return redirect(request.path)
     context = {
         "room": opened,
-        "rooms": Room.objects.all(),
+        "rooms": Room.objects.open_to(request.user),
+        "person": Person.of(request),
+        "guest": form,
         "announcement": AnnouncementForm(),
-        "max_name": MAX_NAME,
         "max_text": MAX_TEXT,
     }
     return render(request, "chat/index.html", context)

@@ -13,7 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.browser import sample
 from tests.browser.watch import Watch
-from tests.browser.windows import MIA, ChatWindow, sign_up
+from tests.browser.windows import MIA, MODERATOR, ChatWindow, sign_up
 from tests.live.services import missing, redis_server
 
 if TYPE_CHECKING:
@@ -154,26 +154,47 @@ def room(site: Site) -> str:
     return slug
 
 
-@pytest.fixture(scope="package")
-def signed_up(browser: Browser) -> Callable[[Site], Any]:
-    """Give the cookies of MIA on a site, where the first test that asks makes the account."""
-    cookies: dict[str, Any] = {}
+@pytest.fixture
+def private_room(site: Site, user_chat: ChatWindow) -> str:
+    """The slug of a room for MIA alone."""
+    slug = uuid.uuid4().hex[:8]
+    site.database.add_room(slug, f"Room {slug}", member=MIA)
+    return slug
 
-    def state(site: Site) -> Any:
-        if site.url not in cookies:
+
+@pytest.fixture(scope="package")
+def signed_up(browser: Browser) -> Callable[[Site, str], Any]:
+    """Give the cookies of somebody on a site, where the first test that asks makes the account."""
+    cookies: dict[tuple[str, str], Any] = {}
+
+    def state(site: Site, name: str) -> Any:
+        if (site.url, name) not in cookies:
             with browser.new_context(base_url=site.url) as context:
-                sign_up(context.new_page(), MIA)
-                cookies[site.url] = context.storage_state()
-        return cookies[site.url]
+                sign_up(context.new_page(), name)
+                cookies[site.url, name] = context.storage_state()
+        return cookies[site.url, name]
 
     return state
 
 
 @pytest.fixture
-def user_chat(open_window: Callable[..., Page], signed_up: Callable[[Site], Any], site: Site, room: str) -> ChatWindow:
+def user_chat(
+    open_window: Callable[..., Page], signed_up: Callable[[Site, str], Any], site: Site, room: str
+) -> ChatWindow:
     """The chat of the user MIA, in a new room."""
-    page = open_window(site.url, storage_state=signed_up(site))
+    page = open_window(site.url, storage_state=signed_up(site, MIA))
     return ChatWindow(page).open(room).expect_joined(MIA)
+
+
+@pytest.fixture
+def moderator_chat(
+    open_window: Callable[..., Page], signed_up: Callable[[Site, str], Any], site: Site, room: str
+) -> Iterator[ChatWindow]:
+    """The chat of MODERATOR, in the same room; what is imposed does not outlive the test."""
+    state = signed_up(site, MODERATOR)
+    site.database.add_to_group(MODERATOR, "moderators")
+    yield ChatWindow(open_window(site.url, storage_state=state)).open(room).expect_joined(MODERATOR)
+    site.database.lift_sanctions()
 
 
 @pytest.fixture

@@ -67,10 +67,38 @@ class Database:
         """Copy it to another file."""
         return Database(shutil.copyfile(self.path, path))
 
-    def add_room(self, slug: str, name: str) -> None:
-        """Add a room, past Django: the sample's models cannot be loaded beside the settings of the tests."""
+    def add_room(self, slug: str, name: str, *, member: str | None = None) -> None:
+        """
+        Add a room, past Django: the sample's models cannot be loaded beside the settings of the tests.
+
+        Args:
+            slug: Its name in the address.
+            name: Its name on the page.
+            member: The name of a user for whom alone it is.
+        """
         with closing(sqlite3.connect(self.path, timeout=20)) as connection, connection:
-            connection.execute("INSERT INTO chat_room (slug, name) VALUES (?, ?)", (slug, name))
+            connection.execute(
+                "INSERT INTO chat_room (slug, name, is_private) VALUES (?, ?, ?)", (slug, name, member is not None)
+            )
+            connection.execute(
+                "INSERT INTO chat_room_members (room_id, user_id) "
+                "SELECT chat_room.id, auth_user.id FROM chat_room, auth_user WHERE slug = ? AND username = ?",
+                (slug, member),
+            )
+
+    def add_to_group(self, user: str, group: str) -> None:
+        """Add a user to a group, likewise past Django."""
+        with closing(sqlite3.connect(self.path, timeout=20)) as connection, connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO auth_user_groups (user_id, group_id) "
+                "SELECT auth_user.id, auth_group.id FROM auth_user, auth_group WHERE username = ? AND name = ?",
+                (user, group),
+            )
+
+    def lift_sanctions(self) -> None:
+        """Let everybody be who is muted or banned, likewise past Django."""
+        with closing(sqlite3.connect(self.path, timeout=20)) as connection, connection:
+            connection.execute("DELETE FROM chat_sanction")
 
     def manage(self, *arguments: str, **env: str) -> str:
         """

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import sample
-from tests.browser.windows import ChatWindow
+from tests.browser.windows import ChatWindow, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def join(window: Page, name: str) -> ChatWindow:
-    """Open the lobby as a guest."""
-    chat = ChatWindow(window).open("lobby")
+def join(window: Page, name: str, room: str = "lobby") -> ChatWindow:
+    """Open a room as a guest."""
+    chat = ChatWindow(window).open(room)
     chat.give_name(name)
     return chat.expect_joined(name)
 
@@ -73,3 +73,25 @@ def test_a_management_command_reaches_the_browser(
         for arguments in (["Not for you", "--room", "help"], ["Tea is ready", "--room", "lobby"], ["To everyone"]):
             database.manage("announce", *arguments, REDIS_URL=redis)
         expect(chat.page.locator(".announcement p")).to_have_text(["Tea is ready", "To everyone"])
+
+
+def test_a_ban_reaches_those_whom_another_process_serves(
+    open_window: Callable[..., Page], database: Database, redis: str, watch: Watch
+) -> None:
+    """Whatever process the moderator is in: the user is there once, is closed out at once, and stays out."""
+    database.add_room("both", "Both")  # nobody was there whose process was killed a moment ago
+    with ExitStack() as stack:
+        here, there = (stack.enter_context(sample.running("runsocketio", database, REDIS_URL=redis)) for _ in range(2))
+        guest = join(open_window(there.url), "Jonas", "both")
+        page = open_window(here.url)
+        sign_in(page, *sample.STAFF)
+        moderator = ChatWindow(page).open("both").expect_joined(sample.STAFF[0])
+        moderator.expect_members(sample.STAFF[0], "Jonas")
+        moderator.moderate("Jonas", "Ban")
+        expect(guest.closed).to_have_text(re.compile("banned you"))
+        moderator.expect_members(sample.STAFF[0])
+        moderator.lift("Jonas")
+        guest.page.reload()
+        guest.expect_joined("Jonas")
+        moderator.expect_members(sample.STAFF[0], "Jonas")
+    watch.forgive_refusals()

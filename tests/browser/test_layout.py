@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.browser.sample import Site
+    from tests.browser.watch import Watch
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("site", ["runsocketio"], indirect=True)]
 
@@ -94,6 +95,30 @@ def test_the_chat_fits_a_phone(phone: Page, room: str) -> None:
     expect(chat.message("last words")).to_be_in_viewport(ratio=1)
     for control in (chat.input, phone.get_by_role("button", name="Send")):
         expect(control).to_be_in_viewport(ratio=1)
+
+
+def test_what_a_moderator_has_fits_a_phone(
+    moderator_chat: ChatWindow, open_window: Callable[..., Page], site: Site, room: str, watch: Watch
+) -> None:
+    long = "W" * 30
+    guest = ChatWindow(open_window(site.url, viewport=PHONE)).open(room)
+    guest.give_name(long)
+    guest.expect_joined(long)
+    phone = moderator_chat.page
+    phone.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    moderator_chat.moderate(long, "Mute")
+    expect_no_overflow(phone)
+    phone.get_by_role("button", name=f"Moderate {long}").click()
+    for control in ("Mute", "Ban", "Cancel"):
+        expect(phone.get_by_role("dialog").get_by_role("button", name=control)).to_be_in_viewport(ratio=1)
+    phone.keyboard.press("Escape")
+    expect(phone.get_by_role("dialog")).to_have_count(0)
+    moderator_chat.moderate(long, "Ban")
+    expect(guest.closed).to_be_in_viewport(ratio=1)
+    expect_no_overflow(guest.page)
+    expect_no_overflow(phone)
+    expect(phone.get_by_role("button", name="Send")).to_be_in_viewport(ratio=1)
+    watch.forgive_refusals()
 
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [("dark", True), ("light", False)])

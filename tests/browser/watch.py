@@ -30,6 +30,15 @@ class Watch:
         context.add_init_script(REPORT_VIOLATIONS)
         context.on("page", self._follow_page)
 
+    def forgive_refusals(self) -> None:
+        """
+        Forget what Chromium says when a client was refused.
+
+        It ends the connection with one request and polls with another, at the same moment; if the second comes last,
+        its session is gone.
+        """
+        self.faults[:] = [each for each in self.faults if not ("status of 400" in each and "/socket.io/" in each)]
+
     def _follow_page(self, page: Page) -> None:
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.faults.append(f"an exception on {page.url}: {error}"))

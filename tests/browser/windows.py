@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MIA: Final = "mia"
 """The user with an account; everyone else in these tests is a guest, or staff."""
 
+MODERATOR: Final = "moira"
+"""An account that may mute and ban."""
+
 PASSWORD: Final = "correct horse battery staple"
 """Of everyone who signs up."""
 
@@ -57,6 +60,8 @@ class ChatWindow:
         self.messages = page.locator("#messages .message")
         self.notices = page.locator("#messages .notice")
         self.refusal = page.locator("#refusal")
+        self.closed = page.locator("#closed-reason")
+        self.muted = page.locator("#muted")
         self.problem = page.locator("#problem")
         self.input = page.get_by_label("Message", exact=True)
 
@@ -101,9 +106,22 @@ class ChatWindow:
         expect(message.locator(".author")).to_be_visible(visible=not mine)
         expect(message).to_have_class("message mine" if mine else "message")
 
+    def moderate(self, name: str, what: str, *, how_long: str = "10 minutes") -> None:
+        """Mute or ban somebody, as a moderator."""
+        self.page.get_by_role("button", name=f"Moderate {name}", exact=True).click()
+        dialog = self.page.get_by_role("dialog", name=f"Moderate {name}")
+        dialog.get_by_label("How long").select_option(how_long)
+        dialog.get_by_role("button", name=what, exact=True).click()
+        expect(self.page.get_by_role("button", name=f"Lift: {name}")).to_be_visible()
+
+    def lift(self, name: str) -> None:
+        """Lift what a moderator imposed."""
+        self.page.get_by_role("button", name=f"Lift: {name}").click()
+        expect(self.page.get_by_role("button", name=f"Lift: {name}")).to_have_count(0)
+
     def switch_room(self, name: str) -> None:
         """Click a room in the list."""
         self.page.get_by_role("navigation", name="Rooms").get_by_role(
-            "link", name=re.compile(f"{re.escape(name)}$")
+            "link", name=re.compile(f"{re.escape(name)}( private)?$")
         ).click()
         expect(self.page.get_by_role("heading", level=1)).to_have_text(name)

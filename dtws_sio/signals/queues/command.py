@@ -80,8 +80,8 @@ def _queues(wanted: str | None) -> list[str]:
     if not known:
         raise CommandError(
             "DTWS_SIO['QUEUES'] sends no queue to Celery; write DTWS_SIO = {'QUEUES': {'reports': 'celery'}}. The "
-            "other queues are worked off by the processes that trigger signals, and those of Django's tasks by the worker of "
-            "the backend in the setting TASKS"
+            "other queues are worked off by the processes that trigger signals, and those of Django's tasks by the "
+            "worker of the backend in the setting TASKS"
         )
     chosen: Sequence[str] = known if wanted is None else wanted.split(",")
     for name in chosen:

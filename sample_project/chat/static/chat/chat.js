@@ -5,7 +5,6 @@ import { keepConnected, showConnection } from "home/connection";
 
 const PATIENCE = 10_000; // milliseconds to wait for an acknowledgement
 const MOST_LINES = 500; // kept on the page; the oldest go first
-const NAME_KEY = "chat.guest-name"; // in sessionStorage: each tab can be another guest
 
 const byId = (id) => document.getElementById(id);
 const page = byId("chat");
@@ -16,22 +15,17 @@ const input = byId("message-text");
 let wanted = page.dataset.room; // the room to be in, also after a reconnect
 let joined = null; // the room the server has us in
 let you = null;
+let mute = null; // why we may not write
 const members = new Map();
 
-const socket = connect("/chat", {
-  autoConnect: false,
-  auth: (send) => send({ name: sessionStorage.getItem(NAME_KEY) }),
-});
+const socket = connect("/chat", { autoConnect: false });
 
 // Connecting
 
 showConnection(socket, byId("state"));
 keepConnected(socket);
 
-socket.on("connect", () => {
-  byId("guest-form").hidden = true;
-  join();
-});
+socket.on("connect", () => join());
 
 socket.on("disconnect", () => {
   joined = null;
@@ -39,31 +33,22 @@ socket.on("disconnect", () => {
 });
 
 socket.on("connect_error", (error) => {
-  if (socket.active) return; // no answer yet: the client tries again by itself
-  sessionStorage.removeItem(NAME_KEY);
-  askForName(error.message); // the server refused, and says why
+  if (!socket.active) shut(error.message); // the server refused, and says why; else the client tries again by itself
 });
 
-function askForName(reason = "") {
-  you = null;
+/** Show why there is nothing to see here any more. */
+function shut(reason) {
+  joined = null;
+  empty();
   refreshForm();
-  byId("guest-form").hidden = false;
-  byId("refusal").textContent = reason;
-  byId("guest-name").focus();
+  byId("closed-reason").textContent = reason;
+  byId("closed").hidden = false;
+  byId("closed").focus();
 }
 
-byId("guest-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(NAME_KEY, byId("guest-name").value);
-  byId("refusal").textContent = "";
-  socket.connect();
-});
-
 byId("change-name").addEventListener("click", () => {
-  sessionStorage.removeItem(NAME_KEY);
-  socket.disconnect();
-  empty();
-  askForName();
+  byId("guest-form").hidden = false;
+  byId("guest-form").elements.name.select();
 });
 
 // Rooms
@@ -73,9 +58,9 @@ async function join() {
   joined = null;
   refreshForm();
   try {
-    const answer = await call("join", { room });
+    const answer = await call("join", room);
     if (room !== wanted) return; // another room was chosen meanwhile
-    joined = room;
+    joined = answer.room;
     show(answer);
   } catch (error) {
     if (socket.connected && room === wanted) problem(error.message);
@@ -85,9 +70,10 @@ async function join() {
 
 function show({ room, you: self, history, members: people }) {
   you = self;
+  byId("closed").hidden = true;
   byId("room-name").textContent = room.name;
   members.clear();
-  people.forEach((person) => members.set(key(person), person));
+  people.forEach((person) => members.set(person.id, person));
   showMembers();
   list.setAttribute("aria-busy", "true"); // not read out line by line
   history.forEach((message) => showMessage(message));
@@ -98,6 +84,7 @@ function show({ room, you: self, history, members: people }) {
 
 function goTo(slug) {
   if (slug === wanted) return;
+  if (socket.connected) socket.emit("leave", wanted);
   wanted = slug;
   empty();
   for (const link of byId("rooms").querySelectorAll("a")) {
@@ -124,22 +111,27 @@ byId("rooms").addEventListener("click", (event) => {
 history.replaceState({ room: wanted }, "");
 addEventListener("popstate", ({ state }) => state?.room && goTo(state.room));
 
-// Who is here
-
-const key = ({ name, guest }) => `${guest ? "guest" : "user"} ${name}`;
-
-socket.on("joined", ({ room, ...person }) => {
-  if (room !== wanted) return;
-  members.set(key(person), person);
-  showMembers();
-  showNotice(`${person.name} joined`);
+socket.on("removed", ({ room }) => {
+  if (room === "moderators") showSanctions([], false);
+  if (room !== joined?.id) return;
+  byId("rooms").querySelector("[aria-current]")?.closest("li").remove();
+  shut(`You may not be in the room “${joined.name}” any more.`);
 });
 
-socket.on("left", ({ room, ...person }) => {
-  if (room !== wanted) return;
-  members.delete(key(person));
+// Who is here
+
+socket.on("presence_joined", ({ room, who }) => {
+  if (room !== joined?.id) return;
+  members.set(who.id, who);
   showMembers();
-  showNotice(`${person.name} left`);
+  showNotice(`${who.name} joined`);
+});
+
+socket.on("presence_left", ({ room, who }) => {
+  if (room !== joined?.id) return;
+  members.delete(who.id);
+  showMembers();
+  showNotice(`${who.name} left`);
 });
 
 function showMembers() {
@@ -153,17 +145,17 @@ function memberLine(person) {
   line.append(avatar(person), element("span", "name", person.name));
   if (isYou(person)) line.append(element("span", "tag", "you"));
   else if (person.guest) line.append(element("span", "tag", "guest"));
+  if (moderates && !isYou(person)) line.append(button("⋯", `Moderate ${person.name}`, () => moderate(person)));
   return line;
 }
 
-const isYou = ({ name, guest }) => you !== null && you.name === name && you.guest === guest;
+const isYou = ({ id }) => you?.id === id;
 
 // Messages
 
 socket.on("new_message", (message) => {
   if (message.room !== wanted) return;
-  const person = { name: message.author, guest: message.guest };
-  keepingPlace(() => showMessage(message), isYou(person));
+  keepingPlace(() => showMessage(message), isYou(message.author));
 });
 
 socket.on("announcement", ({ text, created }) => keepingPlace(() => {
@@ -185,15 +177,14 @@ function showMessage(message) {
   while (list.childElementCount > MOST_LINES) list.firstElementChild.remove();
 }
 
-function messageLine({ id, author, guest, text, created }) {
-  const person = { name: author, guest };
-  const line = element("li", isYou(person) ? "message mine" : "message");
+function messageLine({ id, author, text, created }) {
+  const line = element("li", isYou(author) ? "message mine" : "message");
   line.dataset.id = id;
   const head = element("div", "head");
-  head.append(element("span", "author", author));
-  if (guest) head.append(element("span", "tag", "guest"));
+  head.append(element("span", "author", author.name));
+  if (author.guest) head.append(element("span", "tag", "guest"));
   head.append(time(created));
-  line.append(avatar(person), head, element("p", "text", text));
+  line.append(avatar(author), head, element("p", "text", text));
   return line;
 }
 
@@ -206,11 +197,11 @@ function showNotice(text) {
 byId("message-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = input.value;
-  if (!text.trim() || input.readOnly) return;
+  if (!text.trim() || input.readOnly || mute) return;
   if (!joined) return problem("Not connected: your message stays here until you can send it.");
   input.readOnly = true;
   try {
-    await call("message", { text });
+    await call("message", joined.slug, text);
     input.value = "";
     problem("");
   } catch (error) {
@@ -226,7 +217,9 @@ input.addEventListener("keydown", (event) => {
 });
 
 function refreshForm() {
-  byId("send").disabled = !joined;
+  byId("send").disabled = !joined || mute !== null;
+  input.disabled = mute !== null;
+  byId("muted").textContent = mute?.text ?? "";
   byId("as").textContent = you ? `You are ${you.name}${you.guest ? ", a guest" : ""}.` : "";
   byId("change-name").hidden = !you?.guest;
 }
@@ -235,11 +228,58 @@ function problem(text) {
   byId("problem").textContent = text;
 }
 
+socket.on("muted", (sanction = null) => {
+  mute = sanction;
+  refreshForm();
+  if (mute?.until) setTimeout(() => mute === sanction && unmute(), new Date(mute.until) - Date.now());
+});
+
+function unmute() {
+  mute = null;
+  refreshForm();
+}
+
 /** Emit, and return what the handler returned; what the library or an EventError answered instead is thrown. */
 async function call(event, ...data) {
   const answer = await socket.timeout(PATIENCE).emitWithAck(event, ...data);
-  if (answer?.error) throw new Error(answer.error.message);
+  if (answer?.error) throw new Error(Object.values(answer.error.fields ?? {})[0]?.[0] ?? answer.error.message);
   return answer;
+}
+
+// Moderators: the server sends `sanctions` to them only, and asks for the permission again whenever they act
+
+const dialog = byId("moderate");
+let moderates = false;
+
+socket.on("sanctions", (sanctions) => showSanctions(sanctions));
+
+function showSanctions(sanctions, isModerator = true) {
+  if (!dialog) return; // a moderator since a moment ago: the page has to be loaded again
+  moderates = isModerator;
+  showMembers();
+  byId("sanctions").hidden = sanctions.length === 0;
+  byId("sanction-list").replaceChildren(...sanctions.map(sanctionLine));
+}
+
+function sanctionLine({ id, kind, name }) {
+  const line = element("li");
+  line.append(element("span", "name", name), element("span", "tag", kind === "ban" ? "banned" : "muted"));
+  line.append(button("Lift", `Lift: ${name}`, () => command("lift", id)));
+  return line;
+}
+
+function moderate(person) {
+  byId("moderate-name").textContent = person.name;
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    const minutes = Number(byId("minutes").value) || null;
+    if (dialog.returnValue) command(dialog.returnValue, person.id, minutes);
+  };
+  dialog.showModal();
+}
+
+function command(event, ...data) {
+  call(event, ...data).then(() => problem(""), (error) => problem(error.message));
 }
 
 // Staff
@@ -277,10 +317,18 @@ new ResizeObserver(() => follows && toNewest()).observe(scroll); // a phone's ke
 
 // Elements: textContent only, so that nothing anyone writes becomes markup
 
-function element(tag, className, text = "") {
+function element(tag, className = "", text = "") {
   const made = document.createElement(tag);
   if (className) made.className = className;
   made.textContent = text;
+  return made;
+}
+
+function button(text, label, action) {
+  const made = element("button", "link", text);
+  made.type = "button";
+  made.setAttribute("aria-label", label);
+  made.addEventListener("click", action);
   return made;
 }
 
@@ -306,10 +354,10 @@ function time(created) {
 // Start
 
 refreshForm();
-if (page.dataset.user || sessionStorage.getItem(NAME_KEY)) {
+if (page.dataset.person) {
   socket.connect();
 } else {
   byId("state").dataset.state = "refused";
   byId("state").textContent = "not connected";
-  askForName();
+  byId("guest-form").elements.name.focus();
 }
