@@ -15,12 +15,13 @@ from tests.browser import sample
 from tests.browser.test_layout import CONTRASTS, LEGIBLE, PHONE, expect_no_overflow
 from tests.browser.windows import expect_connected
 from tests.live import sites
-from tests.live.servers import serve
+from tests.live.servers import eventually, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.browser.sample import Database, Site
+    from tests.browser.watch import Watch
     from tests.live.servers import Server
 
 pytestmark = pytest.mark.browser
@@ -78,6 +79,24 @@ def test_a_window_that_was_away_catches_up(page: Page, editor: Page) -> None:
     expect(page.get_by_role("heading", name="Written meanwhile")).to_have_count(0)
     page.evaluate("DFSignals.connection.connect() && null")
     expect(page.get_by_role("heading", name="Written meanwhile")).to_be_visible()
+
+
+RENEW: Final = """async (settings) => {
+  const { WindowPass } = await import("dtws_sio/signals");
+  const page = JSON.parse(document.getElementById("dtws-sio-signals").textContent);
+  const pass = new WindowPass({ ...page, ...settings });
+  const refusal = await pass.renew();
+  return refusal ?? (pass.token !== page.window && pass.token.length > 20 ? "renewed" : "not renewed");
+}"""
+
+
+def test_a_page_renews_its_token(page: Page, watch: Watch) -> None:
+    """Row S-32: past Django's CSRF protection, and for a token of ours only."""
+    visit(page, "/live/")
+    eventually(lambda: page.evaluate(RENEW, {}) == "renewed", "a token of another second")
+    assert page.evaluate(RENEW, {"window": "forged"}) == "the token was not renewed: /signals/window/ answers 403"
+    assert page.evaluate(RENEW, {"csrf_token": "x" * 32}) == "the token was not renewed: /signals/window/ answers 403"
+    watch.faults[:] = [fault for fault in watch.faults if "status of 403" not in fault]
 
 
 def test_a_window_hears_of_no_other_article(page: Page, editor: Page) -> None:

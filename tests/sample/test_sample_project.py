@@ -68,8 +68,8 @@ def test_a_production_with_its_settings_passes_the_checks(manage: Manage) -> Non
     ("variables", "expression", "expected"),
     [
         ({}, "settings.DATABASES['default']['NAME']", str(SAMPLE / "db.sqlite3")),
-        ({}, "settings.DTWS_SIO", "{}"),
-        ({"REDIS_URL": "redis://localhost"}, "settings.DTWS_SIO", "{'MESSAGE_QUEUE': 'redis://localhost'}"),
+        ({}, "settings.DTWS_SIO.get('MESSAGE_QUEUE')", "None"),
+        ({"REDIS_URL": "redis://localhost"}, "settings.DTWS_SIO['MESSAGE_QUEUE']", "redis://localhost"),
         ({"DATABASE_URL": "postgres://u:p@host/n"}, "settings.DATABASES['default']['HOST']", "host"),
         ({"ALLOWED_HOSTS": "a, b,"}, "settings.ALLOWED_HOSTS", "['a', 'b']"),
     ],
