@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning
@@ -35,17 +36,38 @@ def _error(problem: conf.Problem) -> Error:
     return Error(problem.message, hint=problem.hint, id=f"dtws_sio.E{problem.number:03}")
 
 
+OF_ANCESTORS: Final = MappingProxyType(
+    {
+        "TORNADO": "its port is DTWS_SIO['PORT'] and its settings are in DTWS_SIO; handlers are namespaces in "
+        "sockets.py now, and every other URL is Django's",
+        "WEBSOCKET_WORKERS": "DTWS_SIO['QUEUES'] says for each queue what runs its functions",
+        "WEBSOCKET_DEFAULT_QUEUE": "the queue 'default' of DTWS_SIO['QUEUES'] is that of functions that name none",
+        "WEBSOCKET_POOL_SIZES": "DTWS_SIO['QUEUES'] says how many functions of a queue run at once",
+        "WEBSOCKET_CACHE_BACKEND": "topics are in a signed token of the page, and in no cache",
+        "WEBSOCKET_CACHE_EXPIRE": "how long a page's token is good is DTWS_SIO['TOKEN_MAX_AGE']",
+        "WEBSOCKET_CACHE_PREFIX": "topics are in a signed token of the page, and in no cache",
+        "WEBSOCKET_REDIS_EXPIRE": "how long a page's token is good is DTWS_SIO['TOKEN_MAX_AGE']",
+        "WEBSOCKET_REDIS_PREFIX": "projects that share a Redis have their own DTWS_SIO['MESSAGE_CHANNEL']",
+        "WEBSOCKET_SIGNAL_ENCODER": "what Django's JSON encoder knows can be sent, and bytes",
+        "WEBSOCKET_SIGNAL_DECODER": "what arrives is checked by the annotations of the function that takes it",
+        "WEBSOCKET_TOPIC_SERIALIZER": "decorate a function with @serialize_topic.register for each class of your own",
+        "WINDOW_INFO_MIDDLEWARES": "name what you add to windows in DTWS_SIO['WINDOW_PROCESSORS']",
+        "WEBSOCKET_URL": "the endpoint's path is DTWS_SIO['PATH']",
+    }
+)
+"""Settings of django-tornado-websockets and df_websockets, and where each went."""
+
+
 def check_ancestors(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """Tell those who come from django-tornado-websockets where their setting went (dtws_sio.W001). Source: row D-02."""
-    if not hasattr(django_settings, "TORNADO"):
-        return []
+    """
+    Tell those who come from an ancestor where its settings went (dtws_sio.W001).
+
+    Source: rows D-02, F-02 to F-09.
+    """
     return [
-        Warning(
-            "The setting TORNADO is not read.",
-            hint="Move its port to DTWS_SIO['PORT'] and its settings to DTWS_SIO; handlers are namespaces in "
-            "sockets.py now, and every other URL is Django's.",
-            id="dtws_sio.W001",
-        )
+        Warning(f"The setting {name} is not read.", hint=f"Remove it: {place}.", id="dtws_sio.W001")
+        for name, place in OF_ANCESTORS.items()
+        if hasattr(django_settings, name)
     ]
 
 

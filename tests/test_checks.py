@@ -85,6 +85,39 @@ def test_the_old_systems_setting_is_pointed_to_its_heir_row_d_02(tornado: object
     assert "DTWS_SIO['PORT']" in hint
 
 
+@pytest.mark.parametrize(
+    ("name", "heir"),
+    [
+        ("WEBSOCKET_WORKERS", "QUEUES"),  # row F-02
+        ("WEBSOCKET_DEFAULT_QUEUE", "QUEUES"),  # row F-03
+        ("WEBSOCKET_POOL_SIZES", "QUEUES"),  # row F-04
+        ("WEBSOCKET_CACHE_BACKEND", "signed token"),  # row F-05
+        ("WEBSOCKET_CACHE_EXPIRE", "TOKEN_MAX_AGE"),
+        ("WEBSOCKET_CACHE_PREFIX", "signed token"),
+        ("WEBSOCKET_REDIS_EXPIRE", "TOKEN_MAX_AGE"),
+        ("WEBSOCKET_REDIS_PREFIX", "MESSAGE_CHANNEL"),
+        ("WEBSOCKET_SIGNAL_ENCODER", "Django's JSON encoder"),  # row F-06
+        ("WEBSOCKET_SIGNAL_DECODER", "annotations"),
+        ("WEBSOCKET_TOPIC_SERIALIZER", "serialize_topic.register"),  # row F-07
+        ("WINDOW_INFO_MIDDLEWARES", "WINDOW_PROCESSORS"),  # row F-08
+        ("WEBSOCKET_URL", "PATH"),  # row F-09
+    ],
+)
+def test_each_setting_of_df_websockets_is_pointed_to_its_heir(name: str, heir: str) -> None:
+    ((id, message, hint),) = found(**{name: "anything"})
+    assert (id, message) == ("dtws_sio.W001", f"The setting {name} is not read.")
+    assert hint is not None
+    assert heir in hint
+
+
+@pytest.mark.parametrize("name", ["ASGI_APPLICATION", "CSRF_COOKIE_DOMAIN", "CELERY_APP"])
+def test_nothing_is_made_of_settings_that_are_not_ours_rows_f_10_to_f_12(name: str) -> None:
+    """Rows F-10 and F-12: no setting of the project is changed, and none of these is read; nor is CELERY_APP (F-11)."""
+    with override_settings(**{name: "anything"}):
+        assert checks.run_checks(tags=["dtws_sio"]) == []
+        assert getattr(django_settings, name) == "anything"
+
+
 @pytest.mark.parametrize("engine", ["mysql", "oracle"])
 @pytest.mark.parametrize("runtime", ["eventlet", "gevent"])
 def test_a_database_driver_that_stops_every_client_is_named(
