@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -10,7 +11,9 @@ from unittest.mock import patch
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core import signing
+from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
+from django.views.decorators.cache import cache_page
 
 from dtws_sio import revocation
 from dtws_sio.exceptions import NotCallableError, TopicError, WindowTokenError
@@ -166,6 +169,19 @@ def test_an_ajax_request_that_sets_topics_keeps_its_window(ann: User, sign_in: S
 
 
 # Attacks and mishaps
+
+
+def test_djangos_cache_gives_no_visitor_the_window_of_another(people: type[User]) -> None:
+    @cache_page(60)
+    def page(request: Any) -> HttpResponse:
+        return HttpResponse(set_topics(request, "a"))
+
+    @cache_page(60)
+    def plain(request: Any) -> HttpResponse:
+        return HttpResponse(secrets.token_hex())
+
+    for view, count in ((page, 2), (plain, 1)):
+        assert len({view(view_request(path=f"/{count}/")).content for _ in range(2)}) == count
 
 
 def test_a_token_is_good_for_its_session_and_its_user_only_row_w_f2(

@@ -120,6 +120,8 @@ def set_topics(request: HttpRequest, *topics: Any) -> str:
     if names:
         window = replace(window, rights=_rights(request.user) if window.user_key is not None else frozenset())
     setattr(request, ATTRIBUTE, window)
+    # Django's cache would hand one visitor's window to others; django/middleware/cache.py looks at this.
+    request._cache_update_cache = False  # type: ignore[attr-defined]
     return window.sign()
 
 
