@@ -326,6 +326,34 @@ def test_delayed_signals_reach_the_page(site: Server) -> None:
         assert 0.35 < time.monotonic() - started < 3
 
 
+# ---- the end
+
+
+@pytest.mark.parametrize("kind", sites.KINDS)
+def test_the_end_of_the_server_waits_for_what_runs_and_names_what_is_lost(
+    kind: str, settings: Mapping[str, Any]
+) -> None:
+    with sites.running(kind, settings=settings) as server:
+        with page(server) as it:
+            it.ask("later", name="default.report", countdown=60)
+            it.send("threads.report", times=1)
+            it.send("bounded.finish", seconds=1)
+            server.wait_for_log("begun")
+            os.kill(server.process.pid, {"gunicorn": signal.SIGTERM, "runsocketio": signal.SIGINT}[kind])
+            server.wait_for_exit()
+        assert "finished after 1 s" in server.log()
+        assert "1 delayed calls are lost, as this process ends before their time" in server.log()
+
+
+@pytest.mark.parametrize("kind", ["default", "threads", "processes"])
+def test_a_command_ends_when_its_calls_have(kind: str, settings: Mapping[str, Any]) -> None:
+    """It is not patched, and its queues are threads, which would else end with it."""
+    code = f"from dtws_sio.signals import trigger, SERVER; trigger(None, '{kind}.finish', to=SERVER, seconds=0.5)"
+    done = sites.run(*sites.manage("shell", "-v0", "-c", code), settings=settings)
+    assert done.returncode == 0, done.stdout
+    assert "finished after 0.5 s" in done.stdout
+
+
 # ---- Celery
 
 

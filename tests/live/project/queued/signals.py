@@ -78,6 +78,12 @@ def connect(kind: str) -> None:
         time.sleep(seconds)
         return seconds
 
+    @signal(f"{kind}.finish", everyone, kind)
+    def finish(window_info: Any, seconds: float) -> None:
+        logger.warning("begun")
+        time.sleep(seconds)
+        logger.warning("finished after %g s", seconds)
+
     @signal(f"{kind}.compute", everyone, kind)
     def compute(window_info: Any, rounds: int) -> int:
         total = 0
