@@ -267,6 +267,7 @@ def forged(key: str = "k", names: Any = ("text:secret",), **salt: str) -> str:
         5,
         b"x",
     ],
+    ids=["salt", "other-use", "changed", "other-form", "no-object", "other-key", "nothing", "number", "bytes"],
 )
 def test_what_is_not_signed_for_this_is_refused(token: Any) -> None:
     with pytest.raises(WindowTokenError) as raised:
