@@ -44,6 +44,10 @@ lint: $(INSTALLED) ## check style, types and which module imports which
 bench: $(INSTALLED) $(BUILT) $(VENV)/.bench-installed ## measure beside Node's socket.io; two minutes (ARGS="--all": an hour)
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
+.PHONY: matrix
+matrix: $(BUILT) ## run the quick tests on other versions of Python and Django that this machine has (ARGS="3.13")
+	@.ci/matrix $(ARGS)
+
 .PHONY: soak
 soak: $(INSTALLED) $(BUILT) ## break the server for minutes: 100,000 conversations, connects and clients
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100000} $(BIN)/pytest -n auto tests/fuzz

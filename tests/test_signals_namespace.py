@@ -115,6 +115,7 @@ def test_an_answer_stays_small_whatever_a_page_makes_up(open_window: OpenWindow)
 def test_a_page_cannot_tell_a_signal_of_the_server_from_one_that_is_not_there_row_s_04(
     open_window: OpenWindow, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Row F-18: whose log tells it."""
     caplog.set_level(logging.INFO, "dtws_sio.signals")
     signal("shop.secret")(lambda window_info: pytest.fail("it was called"))
     page = open_window()

@@ -1,4 +1,4 @@
-"""`manage.py signalworker`: its queues and options. A real worker runs in tests/live/test_queues.py. Row F-14."""
+"""`manage.py signalworker`: queues and options, rows F-14 and F-15. A real worker runs in tests/live/test_queues.py."""
 
 from __future__ import annotations
 

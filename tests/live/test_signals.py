@@ -215,6 +215,7 @@ def code_of(answer: Any) -> list[str]:
 
 
 def test_a_page_calls_the_server_and_learns_what_became_of_it(site: Server) -> None:
+    """With nothing but one server: no Redis, no cache, no worker beside it. Row W-F21."""
     with Browser(site, "ann").window() as window:
         assert window.call("who")["results"][0]["name"] == "ann"
         assert window.call("plan", day="2030-01-31") == {"ok": True, "results": ["1 on Thursday"], "errors": []}
@@ -318,7 +319,7 @@ def test_a_lost_right_takes_the_topics_away(site: Server) -> None:
 
 
 def test_a_foreign_page_cannot_connect(site: Server) -> None:
-    """Row W-F1."""
+    """Rows F-16 and W-F1."""
     ann = Browser(site, "ann")
     with (
         pytest.raises(websocket.WebSocketBadStatusException),
