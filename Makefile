@@ -31,7 +31,7 @@ run: $(INSTALLED) $(BUILT) ## serve the sample project (ADDRESS, PORT)
 test: $(INSTALLED) $(TEST_MODULES) $(BUILT) ## run all tests; as root, Debian packages they lack are installed (ARGS="-k chat")
 	@.ci/system-packages
 	@cd static && npm test --silent -- --test-reporter=dot
-	@$(BIN)/pytest $(ARGS)
+	@.ci/test $(BIN)/pytest $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## check style, types and which module imports which

@@ -160,7 +160,8 @@ class probing:  # noqa: N801
 
     def __init__(self, site: Server, poll: wire.Polling) -> None:
         url = f"ws://127.0.0.1:{site.port}{wire.endpoint('websocket', sid=poll.session)}"
-        self.connection = wire.websocket.create_connection(url, timeout=10, suppress_origin=True)
+        cookie = poll.headers["cookie"]  # a browser sends it along
+        self.connection = wire.websocket.create_connection(url, timeout=10, suppress_origin=True, cookie=cookie)
 
     def __enter__(self) -> wire.Socket:
         self.connection.send("2probe")
