@@ -129,7 +129,9 @@ def test_it_may_be_dropped_only_if_it_has_a_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("packet", "text"), [(CLOSE, "1"), (PING, "2"), (PROBE_ANSWER, "3probe"), (NOOP, "6")], ids=lambda value: str(value)
+    ("packet", "text"),
+    [(CLOSE, "1"), (PING, "2"), (PROBE_ANSWER, "3probe"), (NOOP, "6")],
+    ids=["close", "ping", "probe", "noop"],
 )
 def test_the_packets_of_the_protocol_itself(packet: Outgoing, text: str) -> None:
     assert (packet.parts, packet.key, packet.payload) == ((text,), None, text)

@@ -111,7 +111,7 @@ class OwnGroups:
         (all_of(everyone, everyone), False),
         (lambda *_: True, False),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_it_is_known_where_signing_in_would_help(permission: Any, expected: bool) -> None:
     assert needs_user(permission) is expected

@@ -13,6 +13,7 @@ import json
 import logging
 import numbers
 import os
+import re
 import subprocess
 import sys
 import time
@@ -235,7 +236,8 @@ if sys.version_info >= (3, 11):
 
 
 def short(value: object) -> str:
-    return str(value)[:80]
+    """Name a case; without addresses, so that all processes that share the tests name it alike."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))[:80]
 
 
 def handler(annotation: Any, **parameters: Any) -> Callable[..., Any]:
