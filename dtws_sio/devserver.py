@@ -205,7 +205,7 @@ class Server:
         from eventlet import wsgi
         from eventlet.event import Event
 
-        from dtws_sio.listener import Listener, tls
+        from dtws_sio.engine.listener import Listener, tls
 
         def handle(connection: Any, address: Any) -> None:
             self.http.process_request([address, connection, wsgi.STATE_IDLE])

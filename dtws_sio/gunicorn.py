@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
 
-    from dtws_sio.listener import Listener, ServerSocket
+    from dtws_sio.engine.listener import Listener, ServerSocket
 
 HEADER_SECONDS: Final = 20.0
 """How long the headers of a request may take where there is no keep-alive time to limit them. Apache's default."""
@@ -118,7 +118,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
 
     def _green(self, sock: Any) -> ServerSocket:
         """Take the descriptor over: what a socket object made before patching accepts is not green."""
-        from dtws_sio.listener import ServerSocket
+        from dtws_sio.engine.listener import ServerSocket
 
         return ServerSocket(sock.family, sock.type, fileno=sock.detach())
 
@@ -156,7 +156,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         self._finish(listeners)
 
     def _listen(self, sock: ServerSocket, pool: Any) -> Listener:
-        from dtws_sio.listener import Listener, tls
+        from dtws_sio.engine.listener import Listener, tls
 
         name, context = sock.getsockname(), self.context
         # gunicorn asks for the name at the start of each connection, when the socket itself may be closed already.
@@ -231,7 +231,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """Serve one request, and have the connection closed if its body comes too slowly, or its answer is not read."""
-        from dtws_sio.listener import PacedSource, SlowBodyError, SlowReaderError
+        from dtws_sio.engine.listener import PacedSource, SlowBodyError, SlowReaderError
 
         self._headers_are_here()
         self.requests.add(req)
@@ -261,7 +261,7 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
         """
         from eventlet.wsgi import WSGI_LOCAL
 
-        from dtws_sio.listener import WebSocketConnection
+        from dtws_sio.engine.listener import WebSocketConnection
 
         WSGI_LOCAL.already_handled = None
         # Where python-engineio looks for the socket of a WebSocket (engineio/async_drivers/eventlet.py).

@@ -61,7 +61,7 @@ def open_listener(handle: Any, *, size: int = 10, failures: tuple[int, ...] = ()
     """Start a listener whose first attempts to accept fail with the given error numbers."""
     from eventlet.greenpool import GreenPool
 
-    from dtws_sio.listener import Listener, ServerSocket
+    from dtws_sio.engine.listener import Listener, ServerSocket
 
     class FailingSocket(ServerSocket):
         failures: list[int]
@@ -207,7 +207,7 @@ def test_a_silent_client_fails_its_tls_handshake_in_time() -> None:
 def check_silent_tls_client() -> None:
     import ssl
 
-    from dtws_sio.listener import tls
+    from dtws_sio.engine.listener import tls
 
     records = Records()
     wrap = tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
@@ -269,7 +269,7 @@ def test_a_paced_source_gives_more_time_for_what_arrived() -> None:
 def check_paced_source() -> None:
     import eventlet
 
-    from dtws_sio.listener import PacedSource, SlowBodyError
+    from dtws_sio.engine.listener import PacedSource, SlowBodyError
 
     def send_steadily(sock: Any) -> None:
         for _ in range(10):
@@ -301,7 +301,7 @@ def check_slow_reader(kind: str, folder: str) -> None:
     from eventlet.event import Event
     from eventlet.green import ssl
 
-    from dtws_sio import listener as module
+    from dtws_sio.engine import listener as module
 
     module.READER_SECONDS = 1.0
     outcomes: list[Any] = []
@@ -365,7 +365,7 @@ def test_closing_a_websocket_wakes_its_reader() -> None:
 def check_websocket_connection() -> None:
     import eventlet
 
-    from dtws_sio.listener import WebSocketConnection
+    from dtws_sio.engine.listener import WebSocketConnection
 
     ours, theirs = socket.socketpair()
     connection = WebSocketConnection(ours)

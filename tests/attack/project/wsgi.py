@@ -2,13 +2,13 @@
 
 import os
 
+import dtws_sio.engine.listener
 import dtws_sio.gunicorn
-import dtws_sio.listener
 from dtws_sio.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 
 dtws_sio.gunicorn.BODY_SECONDS = 1.0
-dtws_sio.listener.READER_SECONDS = 1.0
+dtws_sio.engine.listener.READER_SECONDS = 1.0
 
 application = get_wsgi_application()
