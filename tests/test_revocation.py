@@ -334,15 +334,6 @@ def test_what_this_process_hears_is_passed_on_to_the_others(
     assert eventually(lambda: passed_on == [Change(users=frozenset({str(ann.pk)})).as_message()])
 
 
-def test_a_login_concerns_nobody(people: type[User], ann: User, sign_in: Callable[..., Any]) -> None:
-    told: list[Change] = []
-    signals = Signals(told.append)
-    signals.connect()
-    sign_in(ann)
-    people.objects.create_user("new")
-    assert not any(change.users or change.users is None for change in told)
-
-
 # What sends no signal
 
 
