@@ -23,7 +23,9 @@ def ann(people: type[User]) -> User:
 
 
 @pytest.mark.parametrize(
-    "change", [Change(), Change(users=None), Change(frozenset({"1", "2"}), frozenset({"dtws_sio:session:x"}))], ids=repr
+    "change",
+    [Change(), Change(users=None), Change(frozenset({"1", "2"}), frozenset({"dtws_sio:session:x"}))],
+    ids=["nothing", "everybody", "some"],
 )
 def test_a_change_travels_as_json(change: Change) -> None:
     assert Change.from_message(json.loads(json.dumps(change.as_message()))) == change
