@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
-from contextvars import copy_context
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 from math import ceil
 from time import monotonic
@@ -19,14 +18,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 import socketio.exceptions
-from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
 
-from dtws_sio import conf, dispatch, identity, permissions, runtime, security
+from dtws_sio import conf, dispatch, identity, permissions, runtime, security, sids
 from dtws_sio.client import Client
 from dtws_sio.csrf import check_csrf, without_token
 from dtws_sio.deadlines import Deadlines
-from dtws_sio.dispatch import ANY, NO_ACK, Deferred, Handler, HandlerFailedError, HandlerTable, Origin
+from dtws_sio.dispatch import (
+    ANSWERS,
+    ANY,
+    NO_ACK,
+    Deferred,
+    Handler,
+    HandlerFailedError,
+    HandlerTable,
+    Origin,
+    as_event_error,
+)
 from dtws_sio.engine.answers import Refusal
 from dtws_sio.exceptions import (
     EventError,
@@ -41,6 +48,7 @@ from dtws_sio.packet import ACK, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Pack
 from dtws_sio.pool import Load
 from dtws_sio.revocation import Revocation
 from dtws_sio.security import SparingLog
+from dtws_sio.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -56,9 +64,6 @@ logger = logging.getLogger("dtws_sio.clients")
 DISCONNECT_PATIENCE: Final = 1.0
 """Seconds that a disconnect handler waits for events of its client that came before it; then it runs beside them."""
 
-ANSWERS: Final = (EventError, PermissionDenied)
-"""What a handler raises to answer an event with an error: ours, or Django's."""
-
 REFUSALS: Final = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError, *ANSWERS)
 """What refuses a client when its connect handler raises it: python-socketio's error, Python's, or an answer."""
 
@@ -69,6 +74,8 @@ FAILED: Final = ("handler_failed", "Internal server error")
 """Code and message of the error that answers an event whose handler raised; what it raised is for the log only."""
 
 _NO_BODY: Final = BytesIO()
+
+_NONE_TRIED: Final[frozenset[str]] = frozenset()
 
 _NO_LEASES: Final[dict[str, Lease]] = {}
 """Shared by all strangers, who are most."""
@@ -84,7 +91,7 @@ MOST_NAMESPACES: Final = 100
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "unsettled")
+    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "tried", "unsettled")
 
     def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
@@ -93,6 +100,7 @@ class _Carrier:
         self.lease = lease
         self.leases: dict[str, Lease] = _NO_LEASES
         self.unsettled: dict[str, Mailbox] = {}
+        self.tried = _NONE_TRIED
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
 
@@ -155,7 +163,8 @@ class Clients:
         self._event_rate = event_rate
         self._surroundings_of = surroundings_of
         self.refusals = Refusals()
-        self.revocation = Revocation(close=self._revoke, recheck=self._recheck, sweep_seconds=rights_sweep)
+        self._standing = Standing(table, manager, attendance, self._revoke)
+        self.revocation = Revocation(self._standing, sweep_seconds=rights_sweep)
         self._carriers: dict[str, _Carrier] = {}
         self._mailbox_bytes = mailbox_bytes
         self._denials = SparingLog()
@@ -253,10 +262,12 @@ class Clients:
             _later(logger, logging.INFO, "refused %s (%s): it is in too many namespaces", namespace, carrier.address)
             self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Too many namespaces"})
             return
+        if not self._may_try(carrier, eio_sid, namespace):
+            return
         # Whoever leaves and comes again before it was let in waits for its own turn: one handler at once, not many.
         mailbox = carrier.unsettled.setdefault(namespace, self._pool.mailbox())
         client = Client(
-            self._engine.generate_id(),
+            sids.make(),
             eio_sid,
             namespace,
             carrier.environ,
@@ -268,6 +279,26 @@ class Clients:
         self._manager.register(client)
         carrier.load.add(packet.size)
         mailbox.put(partial(self._connect, client, carrier, packet.data, packet.size))
+
+    def _may_try(self, carrier: _Carrier, eio_sid: str, namespace: str) -> bool:
+        """
+        Count an attempt to join as one to connect; the first to join a namespace that was registered is free.
+
+        Otherwise one connection could try tokens as fast as it can send them.
+        """
+        is_named = self._table.is_registered(namespace) or namespace in self._open_namespaces
+        if is_named and namespace not in carrier.tried:
+            carrier.tried = _with(carrier.tried, namespace)
+            return True
+        try:
+            self._connections.admit_again(carrier.environ, eio_sid)
+        except TooManyConnectionsError as error:
+            if self.refusals.add(error.code):
+                _later(security.logger, logging.WARNING, "refused to let in again: %s", error.reason)
+            answer = {"message": error.message, "data": {"code": error.code, **error.details}}
+            self._send(eio_sid, CONNECT_ERROR, namespace, answer)
+            return False
+        return True
 
     def _on_disconnect(self, carrier: _Carrier, eio_sid: str, packet: Packet) -> None:
         client = carrier.clients.get(packet.namespace or "/")
@@ -352,7 +383,7 @@ class Clients:
         except ConnectionRefusedError as refused:
             return {"message": str(refused) or "Connection refused by server"}
         except ANSWERS as refused:
-            error = _as_event_error(refused)
+            error = as_event_error(refused)
             self.tell_denial(client.origin("connect"), error)
             return {"message": error.message, "data": {"code": error.code, **error.details}}
         except HandlerFailedError:
@@ -376,14 +407,17 @@ class Clients:
         authenticators = self._authenticators if terms.authenticators is None else terms.authenticators
         client.identity = request.identity = identity.recognise(request, auth, authenticators)
         self._count_identity(client)
+        client.surroundings = self._surroundings_of(request)
+        if client.surroundings is None:
+            return self._let_in(client, event, auth, request)
+        return client.surroundings.run(self._let_in, client, event, auth, request)
+
+    def _let_in(self, client: Client, event: str, auth: Any, request: identity.HandshakeRequest) -> Any:
         permissions.check(self._table.guards_of_connect(client.namespace), request, (auth,))
         if client.identity is not None:
             client.topics = frozenset(identity.topics_of(request))
             client.rooms |= client.topics
-        client.surroundings = self._surroundings_of(request)
-        if client.surroundings is None:
-            return self._handle_life_event(client, event, auth)
-        return client.surroundings.run(self._handle_life_event, client, event, auth)
+        return self._handle_life_event(client, event, auth)
 
     def _count_identity(self, client: Client) -> None:
         """Count a connection to its session and user. Raises TooManyConnectionsError if they have too many."""
@@ -420,7 +454,8 @@ class Clients:
             client.accepted = True  # it went by itself, and is not told what it missed
         if client.left is None:
             self._manager.accept(client)
-            self._watch_rights(client)
+            if client.identity is not None or self._standing.has_rules(client.namespace):
+                self.revocation.enrol(client)
             self._quietly(self._attendance.joined, client)
             after_connect = self._table.terms(client.namespace).after_connect
             if after_connect is not None:
@@ -455,6 +490,9 @@ class Clients:
         if client.mailbox.put(goodbye):
             runtime.call_later(DISCONNECT_PATIENCE, partial(self._pool.submit, goodbye))
 
+    def _revoke(self, client: Client) -> None:
+        self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
+
     def _say_goodbye(self, client: Client) -> None:
         client.is_gone = True
         logger.info("disconnected %s: %s", client, client.left)
@@ -477,75 +515,6 @@ class Clients:
         with suppress(HandlerFailedError, *ANSWERS):
             dispatch.run(function, (client,), partial(client.origin, event), ANSWERS, client.surroundings)
 
-    # Rights that end
-
-    def _watch_rights(self, client: Client) -> None:
-        """Have a client watched, unless it is a stranger where anybody may be anywhere."""
-        has_rules = (
-            self._table.terms(client.namespace).may_enter_room is not None
-            or self._table.guards_of_connect(client.namespace) != ()
-        )
-        if has_rules or not client.is_stranger:
-            self.revocation.enrol(client)
-
-    def _revoke(self, client: Client, why: str) -> None:
-        """End the connection of a client that may not be here any more."""
-        security.logger.warning("closed %s: %s", client, why)
-        self._engine.close(client.eio_sid, self._engine.reason.RIGHTS_REVOKED)
-
-    def _recheck(self, client: Client, request: identity.HandshakeRequest) -> None:
-        """
-        Close a client that may not be here any more; take it out of rooms where it may not be.
-
-        Nobody profits from a condition or a rule that fails: the client is closed, and asked again when it comes back.
-
-        Raises:
-            OperationalError, InterfaceError: If the database does not answer; the client stays as it is.
-        """
-        look = self._look_again if client.surroundings is None else partial(client.surroundings.run, self._look_again)
-        try:
-            copy_context().run(look, client, request)
-        except (OperationalError, InterfaceError):
-            raise
-        except ANSWERS as denial:
-            self._revoke(client, f"it does not pass any more ({_as_event_error(denial).code})")
-        except Exception as error:
-            dispatch.report(client.origin("rights"), error)
-            self._revoke(client, "whether it may stay cannot be told")
-
-    def _look_again(self, client: Client, request: identity.HandshakeRequest) -> None:
-        client.looks += 1
-        if not client.is_stranger and not request.user.is_authenticated:
-            self._revoke(client, "its proof of who it is does not hold any more")
-            return
-        guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
-        permissions.check(guards, request)
-        terms = self._table.terms(client.namespace)
-        terms.recheck(client.sid, request)
-        now = frozenset(identity.topics_of(request))
-        if not client.is_here:
-            return
-        before, client.topics = client.topics, now
-        for room in before - now:
-            self._manager.leave_room(client.sid, client.namespace, room)
-        for room in now - before:
-            self._manager.enter_room(client.sid, client.namespace, room)
-        rule = terms.may_enter_room
-        if rule is None:
-            return
-        for room in client.rooms - client.topics:
-            if not rule(request, room):
-                self._remove(client, room)
-
-    def _remove(self, client: Client, room: Any) -> None:
-        """Take a client out of a room in which it may not be any more, and have the namespace tell it."""
-        security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
-        self._manager.leave_room(client.sid, client.namespace, room)
-        self._attendance.left(client, room)
-        told = self._table.terms(client.namespace).removed_from_room
-        if told is not None:
-            self._quietly(lambda client: told(client.sid, room), client, "removed_from_room")
-
     # Handling and answering
 
     def _handle(
@@ -564,7 +533,7 @@ class Clients:
                 dispatch.logger.info("dropped %s, which is gone", client.origin(event))
                 return
             function = handler.function
-            if not handler.is_plain or client.namespace in self._table.guarded:
+            if self._table.asks_first(client.namespace, handler):
                 function = partial(self._checked, client, handler)
             self._settle(client, function, arguments, event, number)
         finally:
@@ -582,7 +551,7 @@ class Clients:
         try:
             answer = dispatch.run(function, arguments, partial(client.origin, event), ANSWERS, client.surroundings)
         except ANSWERS as raised:
-            error = _as_event_error(raised)
+            error = as_event_error(raised)
             self.tell_denial(client.origin(event), error)
             self._ack(client, number, error.answer)
         except HandlerFailedError:
@@ -606,7 +575,7 @@ class Clients:
     def _checked(self, client: Client, handler: Handler, *arguments: Any) -> Any:
         """Call a handler, if it is not called too often, its guards let the client pass and the data is valid."""
         self.check_limits(client, handler.limits, handler.place)
-        guards = (*self._table.terms(client.namespace).guards, *handler.guards)
+        guards = self._table.guards(client.namespace, handler)
         if guards:
             permissions.check(guards, client.request(), arguments[handler.leading :])
         return handler.function(*(arguments if handler.converter is None else handler.converter(arguments)))
@@ -659,6 +628,12 @@ def _kept(environ: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "wsgi.input": _NO_BODY, "wsgi.errors": sys.stderr}
 
 
+@lru_cache(maxsize=1000)
+def _with(names: frozenset[str], name: str) -> frozenset[str]:
+    """Add a name; the connections that joined the same namespaces share one set."""
+    return names | {name}
+
+
 def _later(log: logging.Logger, level: int, *arguments: Any) -> None:
     """Log on a greenlet of its own: a handler of the log may wait, and the hub must not."""
     if log.isEnabledFor(level):
@@ -679,17 +654,9 @@ class _Once:
         job()
 
 
-def _as_event_error(error: Exception) -> EventError:
-    """Give Django's PermissionDenied the form of ours."""
-    if isinstance(error, EventError):
-        return error
-    return PermissionDeniedError(str(error)) if str(error) else PermissionDeniedError()
-
-
 def _user_key(client: Client) -> str | None:
-    """Give the key of a client's user as it is now, or None for a stranger."""
-    user = client.request().user
-    return identity.user_key_of(user) if user.is_authenticated else None
+    """Give the key of a client's user, or None for a stranger; without a query, as limits are there to save those."""
+    return None if client.identity is None else client.identity.user_key
 
 
 def _refusal(error_args: Any) -> dict[str, Any]:

@@ -39,6 +39,10 @@ class EventNameError(RegistrationError, ValueError):
     """An event name is not a string, is reserved by Socket.IO, or cannot be told from the handler."""
 
 
+class DecoratorOrderError(RegistrationError, TypeError):
+    """A handler was decorated after it had been registered, too late for the decorator to have an effect."""
+
+
 class DuplicateHandlerError(RegistrationError, NameError):
     """An event of a namespace already has a handler."""
 
@@ -106,7 +110,7 @@ class EventError(DtwsSioError):
 
     def __init__(self, message: str, *, code: str = "error", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)  # a lazy translation speaks the language of now
         self.code = code
         self.details = dict(details or {})
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 
-from dtws_sio import json, runtime, security, topics
+from dtws_sio import json, runtime, security, sids, topics
 from dtws_sio.conf import without_password
 from dtws_sio.dispatch import give_back_connections
 from dtws_sio.engine import Outgoing
@@ -190,8 +190,8 @@ class Manager(socketio.Manager):  # type: ignore[misc]
             client.rooms.discard(room)
 
     def _check_room(self, room: Any, namespace: str) -> None:
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        if isinstance(room, str) and (sids.is_sid(room) or self.find(room, namespace) is not None):
+            raise RoomNameError(f"the room {room!r} is the private room of a client, here or in another process")
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Give the rooms that a client is in, its private one among them."""

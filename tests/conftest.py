@@ -29,18 +29,24 @@ THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients":
 
 
 @pytest.fixture
-def make_server() -> Iterator[Callable[..., Server]]:
-    """Make servers that serve, each with the keys of DTWS_SIO that it is given."""
+def servers() -> Iterator[ExitStack]:
+    """What stops the servers of a test; who takes away what they use has to close it first."""
     with ExitStack() as stack:
+        yield stack
 
-        def make(**keys: Any) -> Server:
-            stack.enter_context(override_settings(DTWS_SIO={**THREADS, **keys}))
-            server = Server()
-            server.start()
-            stack.callback(server.stop)
-            return server
 
-        yield make
+@pytest.fixture
+def make_server(servers: ExitStack) -> Callable[..., Server]:
+    """Make servers that serve, each with the keys of DTWS_SIO that it is given."""
+
+    def make(**keys: Any) -> Server:
+        servers.enter_context(override_settings(DTWS_SIO={**THREADS, **keys}))
+        server = Server()
+        server.start()
+        servers.callback(server.stop)
+        return server
+
+    return make
 
 
 @pytest.fixture
@@ -101,7 +107,9 @@ def publisher() -> Iterator[Server]:
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker, servers: ExitStack
+) -> Iterator[None]:
     """
     Make the default database a file, for each thread.
 
@@ -109,9 +117,11 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker:
     """
     before = connections["default"]
     monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "db.sqlite3"))
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "init_command", "PRAGMA synchronous=OFF")
     connections["default"] = connections.create_connection("default")
     with django_db_blocker.unblock():
         yield
+        servers.close()
         connections["default"].close()
     connections["default"] = before
 

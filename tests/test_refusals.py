@@ -254,3 +254,47 @@ def test_a_packet_and_its_attachments_count_together(make_server: Callable[..., 
     page.send(two, b"x" * 500)
     page.send(b"y" * 500)
     assert eventually(lambda: page.is_closed)
+
+
+# Joining again
+
+
+def test_one_connection_may_not_try_tokens_without_end(make_server: Callable[..., Server]) -> None:
+    """Each CONNECT after the first to a namespace counts as an attempt of its address."""
+    tried: list[Any] = []
+    server = make_server(MAX_CONNECTS="3/m")
+
+    @server.event
+    def connect(sid: str, environ: Any, auth: Any) -> None:
+        tried.append(auth)
+        raise ConnectionRefusedError("wrong")
+
+    page = Page(server.handle_request, server.eio)
+    answers = [page.join("/", {"token": number}) for number in range(5)]
+    assert [answer.data["message"] for answer in answers[:3]] == ["wrong"] * 3
+    assert [answer.data["data"]["code"] for answer in answers[3:]] == ["too_many_connects"] * 2
+    assert [auth["token"] for auth in tried] == [0, 1, 2]
+    assert server.refusals == {"too_many_connects": 2}
+    assert not page.is_closed
+
+
+def test_where_addresses_cannot_be_told_each_connection_is_limited_by_itself(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(MAX_CONNECTS="1/m")
+    headers = {"HTTP_X_FORWARDED_FOR": "198.51.100.1"}
+    for _ in range(3):
+        page = page_of(server, **headers)
+        page.leave()
+        assert page.join().type == CONNECT
+        page.leave()
+        assert page.join().type == CONNECT_ERROR
+
+
+def test_the_first_to_join_each_namespace_is_free(make_server: Callable[..., Server]) -> None:
+    server = make_server(MAX_CONNECTS="1/m")
+    names = [f"/room-{number}" for number in range(10)]
+    for name in names:
+        server.table.open(name)
+    page = page_of(server)
+    assert {page.join(name).type for name in names} == {CONNECT}

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from dtws_sio import Namespace
+from dtws_sio import Namespace, sids
 from dtws_sio import server as server_module
 from dtws_sio.conf import ConfigurationError
 from dtws_sio.exceptions import (
@@ -28,6 +28,7 @@ from dtws_sio.exceptions import (
     NamespacePathError,
     NotCallableError,
     NotServingError,
+    RoomNameError,
     SignatureError,
 )
 from dtws_sio.packet import RESERVED_EVENTS
@@ -420,6 +421,19 @@ def test_a_client_cannot_be_put_where_it_would_overhear_another(visit: Callable[
     ada, eve = visit("/"), visit("/")
     with pytest.raises(ValueError, match="is the private room of a client"):
         server.enter_room(eve.sid, ada.sid)
+
+
+def test_nor_where_it_would_overhear_a_client_of_another_process(visit: Callable[..., Page], server: Server) -> None:
+    eve, elsewhere = visit("/"), sids.make()
+    for act in (
+        lambda: server.enter_room(eve.sid, elsewhere),
+        lambda: server.leave_room(eve.sid, elsewhere),
+        lambda: server.close_room(elsewhere),
+    ):
+        with pytest.raises(RoomNameError, match="private room of a client, here or in another process"):
+            act()
+    server.emit("secret", 1, to=elsewhere)
+    assert received(eve) == []
 
 
 def test_a_warning_goes_to_one_client_row_d_47(visit: Callable[..., Page], server: Server) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -270,6 +271,10 @@ class Server(engineio.Server):  # type: ignore[misc]
             self._hub.schedule_call_global(0, connection.begin, early)
 
     # The life of a session
+
+    def generate_id(self) -> str:
+        """Make the name of a session, which whoever knows it could speak for: 120 random bits."""
+        return token_urlsafe(15)
 
     def _begin(self, environ: dict[str, Any], upgrades: str) -> Session:
         """
