@@ -584,7 +584,8 @@ class Clients:
         except ANSWERS as raised:
             error = _as_event_error(raised)
             self.tell_denial(client.origin(event), error)
-            self._ack(client, number, error.answer)
+            if number is not None and self._ack_errors:
+                self._answer(client, number, {"error": error.answer}, event)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
         else:
@@ -622,7 +623,7 @@ class Clients:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
         try:
             client.send(outgoing(ACK, client.namespace, values, number), False)
-        except (TypeError, ValueError) as error:  # the handler returned what has no JSON form
+        except (TypeError, ValueError) as error:  # the handler returned, or raised, what has no JSON form
             dispatch.report(client.origin(event), error)
             self._ack_error(client, number, *FAILED)
 

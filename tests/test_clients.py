@@ -16,6 +16,7 @@ from django.core import signals
 from django.db import connection, connections
 
 from dtws_sio import NO_ACK, EventError, Namespace, clients, concurrent
+from dtws_sio.dispatch import Deferred
 from dtws_sio.packet import RESERVED_EVENTS
 from tests.page import ACK, CONNECT, CONNECT_ERROR, DEADLINE, DISCONNECT, EVENT, Arrived, Page, eventually
 
@@ -755,6 +756,20 @@ def test_an_answer_that_has_no_json_form_is_a_failure_of_its_handler(
     page = visit("/")
     assert page.ask("order") == [FAILED]
     assert page.ask("echo", "alive") == ["alive"]
+    (record,) = errors(caplog)
+    assert (record.name, record.__dict__["event"]) == ("dtws_sio.events", "order")
+
+
+@pytest.mark.parametrize("is_deferred", [False, True])
+def test_an_error_whose_details_have_no_json_form_is_a_failure_of_its_handler(
+    visit: Callable[..., Page], server: Server, caplog: pytest.LogCaptureFixture, is_deferred: bool
+) -> None:
+    def order(sid: str) -> Any:
+        raise EventError("sold out", details={"item": object()})
+
+    server.on("order", (lambda sid: Deferred(lambda: order(sid))) if is_deferred else order)
+    page = visit("/")
+    assert page.ask("order") == [FAILED]
     (record,) = errors(caplog)
     assert (record.name, record.__dict__["event"]) == ("dtws_sio.events", "order")
 
