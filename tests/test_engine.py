@@ -865,6 +865,62 @@ def test_a_request_of_a_session_that_has_ended_is_answered_400(engine: StockServ
     )
 
 
+WEBSOCKET = {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"}
+
+
+@pytest.mark.parametrize("shown", [None, "thief"])
+@pytest.mark.parametrize(
+    ("method", "transport", "headers"),
+    [("GET", "polling", {}), ("POST", "polling", {}), ("GET", "websocket", WEBSOCKET)],
+    ids=["listen", "speak", "upgrade"],
+)
+def test_nobody_speaks_or_listens_through_the_session_of_another(
+    engine: StockServer, shown: str | None, method: str, transport: str, headers: dict[str, str]
+) -> None:
+    """Nor learns whether there is one."""
+    got: list[str] = []
+    engine.on("message", lambda sid, data: got.append(data))
+    engine.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(engine.handle_request, engine, HTTP_COOKIE="owner")
+    cookie = {} if shown is None else {"HTTP_COOKIE": shown}
+    answers = [
+        request(
+            engine.handle_request,
+            method,
+            body=b"4stolen" if method == "POST" else b"",
+            QUERY_STRING=f"EIO=4&transport={transport}&sid={sid}",
+            **headers,
+            **cookie,
+        )
+        for sid in (page.eio_sid, "unknown")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0].status == "400 Bad Request"
+    assert json.loads(answers[0].body) == {"code": 1, "message": "Session ID unknown"}
+    assert page.send("mine").status == "200 OK"
+    assert got == ["mine"]
+
+
+def test_a_session_that_shows_nothing_asks_for_nothing(engine: StockServer) -> None:
+    """Somebody may sign in while the page is open."""
+    engine.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(engine.handle_request, engine)
+    query = f"EIO=4&transport=polling&sid={page.eio_sid}"
+    assert request(engine.handle_request, "POST", body=b"4a", QUERY_STRING=query, HTTP_COOKIE="new").status == "200 OK"
+
+
+def test_a_preflight_of_a_session_is_asked_for_no_cookie() -> None:
+    """Browsers send none with it."""
+    server = StockServer(async_mode="threading", monitor_clients=False, cors_allowed_origins=["https://a.com"])
+    server.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(server.handle_request, server, HTTP_COOKIE="owner", HTTP_ORIGIN="https://a.com")
+    query = f"EIO=4&transport=polling&sid={page.eio_sid}"
+    assert request(server.handle_request, "OPTIONS", QUERY_STRING=query, HTTP_ORIGIN="https://a.com").status == "200 OK"
+    refused = request(server.handle_request, QUERY_STRING=query, HTTP_ORIGIN="https://a.com")
+    assert refused.status == "400 Bad Request"
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://a.com", "the page may read why"
+
+
 @pytest.mark.parametrize("body", [b"4" + b"x" * 1000, b"9"], ids=["too long", "unknown type"])
 def test_a_post_that_is_refused_is_answered_at_once_wire_e7(
     engine: StockServer, ended: list[tuple[str, str]], body: bytes

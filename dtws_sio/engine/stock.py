@@ -55,22 +55,48 @@ class StockServer(engineio.Server):  # type: ignore[misc]
 
     def __init__(self, *, compression: bool = False, **options: Any) -> None:
         super().__init__(**{"http_compression": False, **options})
+        self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
+        """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
         self.thread: AnyThread | HubThread = _thread()
         driver: dict[str, Any] = self._async
         if not compression and hasattr(driver["websocket"], "_negotiate_permessage_deflate"):
             self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
 
     def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request; JSONP gets 400, and so does one for a session that has just ended, not a KeyError."""
+        """Answer a request of a client; a WSGI application."""
+        try:
+            self._check(environ)
+        except Refusal as refusal:
+            start_response(refusal.answer.status, [*refusal.answer.headers, *self._cors_headers(environ)])
+            return [refusal.answer.body]
+        return super().handle_request(environ, start_response)
+
+    def _check(self, environ: dict[str, Any]) -> None:
+        """
+        Look at what upstream does not.
+
+        Raises:
+            Refusal: For JSONP; and for a session that there is not, that has just ended or is somebody else's, which
+                is not told apart.
+        """
         query = parse_qs(environ.get("QUERY_STRING", ""))
         if "j" in query:  # any site could read the answer, with the user's cookies
-            answer = Refusal("400 Bad Request", 0, "Transport unknown").answer
-            start_response(answer.status, list(answer.headers))
-            return [answer.body]
-        for sid in query.get("sid", []):
-            if sid in self.sockets and self.sockets[sid].closed:
-                self.sockets.pop(sid, None)
-        return super().handle_request(environ, start_response)
+            raise Refusal("400 Bad Request", 0, "Transport unknown")
+        if "sid" not in query or environ["REQUEST_METHOD"] == "OPTIONS":
+            return  # a CORS preflight has no cookies
+        sid = query["sid"][0]
+        socket = self.sockets.get(sid)
+        if socket is not None and socket.owner is not None and self.owner_of(environ) != socket.owner:
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        if socket is None or socket.closed:
+            self.sockets.pop(sid, None)
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+
+    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        if event == "connect":
+            sid, environ = args
+            self.sockets[sid].owner = self.owner_of(environ)
+        return super()._trigger_event(event, *args, **options)
 
     def _cors_headers(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
         """Give what upstream gives, for accepted origins only and with Vary."""
