@@ -27,7 +27,7 @@ from dtws_sio.client import Client
 from dtws_sio.csrf import check_csrf, without_token
 from dtws_sio.deadlines import Deadlines
 from dtws_sio.dispatch import ANY, NO_ACK, Deferred, Handler, HandlerFailedError, HandlerTable, Origin
-from dtws_sio.engine.answers import Refusal
+from dtws_sio.engine.answers import PAYLOAD_TOO_LARGE, Refusal
 from dtws_sio.exceptions import (
     EventError,
     PermissionDeniedError,
@@ -176,7 +176,11 @@ class Clients:
             if self.refusals.add(error.code):
                 security.logger.warning("refused a connection: %s", error.reason)
             raise Refusal(
-                "429 Too Many Requests", 4, error.message, [("Retry-After", str(max(1, ceil(error.wait))))]
+                "429 Too Many Requests",
+                4,
+                error.message,
+                [("Retry-After", str(max(1, ceil(error.wait))))],
+                name=error.code,
             ) from error
         pause, resume = partial(self._engine.pause, eio_sid), partial(self._engine.resume, eio_sid)
         load = Load(MAILBOX_EVENTS, self._mailbox_bytes, pause, resume)
@@ -225,6 +229,7 @@ class Clients:
             raise ProtocolError("text where a binary attachment is due")
         is_complete = awaited.add_attachment(data)
         if awaited.size > self._mailbox_bytes:
+            self.refusals.add(PAYLOAD_TOO_LARGE)
             raise ProtocolError(f"a packet and its attachments of more than {self._mailbox_bytes} bytes together")
         if not is_complete:
             return None

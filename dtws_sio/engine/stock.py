@@ -10,7 +10,7 @@ import engineio
 from engineio import packet
 
 from dtws_sio import runtime
-from dtws_sio.engine.answers import Refusal, cors_headers
+from dtws_sio.engine.answers import PAYLOAD_TOO_LARGE, Refusal, cors_headers, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,10 +57,14 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         super().__init__(**{"http_compression": False, **options})
         self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
         """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
+        self.refused: Callable[[str], object] = lambda name: None
+        """Told the name of each refusal that is made here and worth counting."""
         self.thread: AnyThread | HubThread = _thread()
-        driver: dict[str, Any] = self._async
-        if not compression and hasattr(driver["websocket"], "_negotiate_permessage_deflate"):
-            self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
+        websocket = self._async["websocket"]
+        if websocket is not None:
+            if not compression and hasattr(websocket, "_negotiate_permessage_deflate"):
+                websocket = _uncompressed(websocket)
+            self._async = {**self._async, "websocket": _counting(websocket, self)}
 
     def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request of a client; a WSGI application."""
@@ -77,7 +81,7 @@ class StockServer(engineio.Server):  # type: ignore[misc]
 
         Raises:
             Refusal: For JSONP; and for a session that there is not, that has just ended or is somebody else's, which
-                is not told apart.
+                is not told apart; and for a POST that is too long.
         """
         query = parse_qs(environ.get("QUERY_STRING", ""))
         if "j" in query:  # any site could read the answer, with the user's cookies
@@ -91,6 +95,20 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         if socket is None or socket.closed:
             self.sockets.pop(sid, None)
             raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if environ["REQUEST_METHOD"] == "POST" and not (
+            length.isdecimal() and int(length[:20]) <= self.max_http_buffer_size
+        ):
+            self.close(sid, self.reason.PARSE_ERROR)
+            self.refused(PAYLOAD_TOO_LARGE)
+            raise too_large()
+
+    def _unauthorized(self, message: Any = None) -> dict[str, Any]:
+        """Give the answer that a connect handler has chosen by returning a `Refusal`."""
+        if not isinstance(message, Refusal):
+            return super()._unauthorized(message)  # type: ignore[no-any-return]
+        answer = message.answer
+        return {"status": answer.status, "headers": list(answer.headers), "response": answer.body}
 
     def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
         if event == "connect":
@@ -151,6 +169,18 @@ def _thread() -> AnyThread | HubThread:
     from dtws_sio.engine.threads import HubThread
 
     return HubThread()
+
+
+def _counting(websocket: type, server: StockServer) -> type:
+    """Make a WebSocket class that has messages counted for which upstream is about to close it."""
+
+    def wait(self: Any) -> Any:
+        message = websocket.wait(self)  # type: ignore[attr-defined]
+        if message and len(message) > server.max_http_buffer_size:
+            server.refused(PAYLOAD_TOO_LARGE)
+        return message
+
+    return type("CountingWebSocket", (websocket,), {"wait": wait})
 
 
 def _uncompressed(websocket: type) -> type:
