@@ -77,6 +77,9 @@ MAILBOX_EVENTS: Final = 1000
 """Events of one connection that may wait or run; with more, it is not read until all of them are done."""
 
 
+CONCURRENT_PART: Final = 4
+"""The part of the handler pool that the `@concurrent` handlers of one connection may take; two places at least."""
+
 MOST_NAMESPACES: Final = 100
 """Namespaces that one connection may be in at once; where any may be joined, a client could make up no end of them."""
 
@@ -84,7 +87,7 @@ MOST_NAMESPACES: Final = 100
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "unsettled")
+    __slots__ = ("beside", "bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "unsettled")
 
     def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
@@ -93,6 +96,7 @@ class _Carrier:
         self.lease = lease
         self.leases: dict[str, Lease] = _NO_LEASES
         self.unsettled: dict[str, Mailbox] = {}
+        self.beside: Mailbox | None = None
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
 
@@ -304,7 +308,9 @@ class Clients:
         carrier.load.add(size)
         job = partial(self._handle, client, handler, arguments, event, number, size)
         if handler.concurrent and client.accepted:
-            self._pool.submit(job)
+            if carrier.beside is None:
+                carrier.beside = self._pool.mailbox(max(2, self._pool.size // CONCURRENT_PART))
+            carrier.beside.put(job)
         else:
             client.mailbox.put(job)
 

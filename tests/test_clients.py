@@ -850,6 +850,37 @@ def test_a_concurrent_handler_overtakes_wire_p5(visit: Callable[..., Page], serv
     assert sorted((each.id, each.data) for each in answers) == [(0, []), (1, [])]  # type: ignore[type-var]
 
 
+@pytest.mark.parametrize(("size", "places"), [(4, 2), (8, 2), (12, 3)])
+def test_one_connection_takes_a_part_of_the_pool_with_concurrent_handlers(
+    make_server: Callable[..., Server], gate: Gate, size: int, places: int
+) -> None:
+    """All of its namespaces together; what waits is neither lost nor out of order."""
+    began: list[int] = []
+
+    def slow(sid: str, number: int) -> int:
+        began.append(number)
+        gate.wait()
+        return number
+
+    server = make_server(HANDLER_POOL=size)
+    for namespace in ("/", "/other"):
+        server.on("slow", concurrent(slow), namespace)
+        server.on("quick", lambda sid: "done", namespace)
+    page, other = Page(server.handle_request, server.eio), Page(server.handle_request, server.eio)
+    for each in (page, other):
+        each.join()
+        each.join("/other")
+    page.send(*(f'2{"/other," * (number % 2)}{number}["slow",{number}]' for number in range(10)))
+    assert gate.is_reached()
+    assert other.ask("quick") == ["done"]
+    assert page.ask("quick") == ["done"], "what is not concurrent waits for none of them"
+    assert eventually(lambda: len(began) == places)
+    gate.open()
+    assert sorted(page.next().data for _ in range(10)) == [[number] for number in range(10)]
+    assert sorted(began[:places]) == list(range(places))
+    assert sorted(began) == list(range(10))
+
+
 @pytest.mark.parametrize("is_same_page", [True, False], ids=["another namespace", "another client"])
 def test_nobody_else_waits_for_a_clients_events(
     visit: Callable[..., Page], server: Server, gate: Gate, is_same_page: bool
