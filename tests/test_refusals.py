@@ -145,13 +145,15 @@ def test_an_address_has_only_so_many_connections(
     assert shake_hands(server).status == "200 OK"
 
 
-def test_an_address_may_try_only_so_often(make_server: Callable[..., Server]) -> None:
+def test_an_address_may_try_only_so_often(make_server: Callable[..., Server], caplog: pytest.LogCaptureFixture) -> None:
     server = make_server(MAX_CONNECTS="2/m")
     for _ in range(2):
         page_of(server).close()
     refused = shake_hands(server)
     assert refusal_of(refused)[::2] == (4, "too_many_connects")
     assert 0 < int(refused.headers["Retry-After"]) <= 30
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+    assert all(each.closed for each in server.eio.sockets.values())
     assert server.refusals == {"too_many_connects": 1}
 
 

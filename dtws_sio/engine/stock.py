@@ -70,10 +70,10 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         """Answer a request of a client; a WSGI application."""
         try:
             self._check(environ)
+            return super().handle_request(environ, start_response)
         except Refusal as refusal:
             start_response(refusal.answer.status, [*refusal.answer.headers, *self._cors_headers(environ)])
             return [refusal.answer.body]
-        return super().handle_request(environ, start_response)
 
     def _check(self, environ: dict[str, Any]) -> None:
         """
@@ -103,18 +103,22 @@ class StockServer(engineio.Server):  # type: ignore[misc]
             self.refused(PAYLOAD_TOO_LARGE)
             raise too_large()
 
-    def _unauthorized(self, message: Any = None) -> dict[str, Any]:
-        """Give the answer that a connect handler has chosen by returning a `Refusal`."""
-        if not isinstance(message, Refusal):
-            return super()._unauthorized(message)  # type: ignore[no-any-return]
-        answer = message.answer
-        return {"status": answer.status, "headers": list(answer.headers), "response": answer.body}
-
     def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
-        if event == "connect":
-            sid, environ = args
-            self.sockets[sid].owner = self.owner_of(environ)
-        return super()._trigger_event(event, *args, **options)
+        """
+        Call a handler.
+
+        Raises:
+            Refusal: If a connect handler returned it, to choose the answer; upstream would log each with a warning.
+        """
+        if event != "connect":
+            return super()._trigger_event(event, *args, **options)
+        sid, environ = args
+        self.sockets[sid].owner = self.owner_of(environ)
+        answer = super()._trigger_event(event, *args, **options)
+        if isinstance(answer, Refusal):
+            del self.sockets[sid]
+            raise answer
+        return answer
 
     def _cors_headers(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
         """Give what upstream gives, for accepted origins only and with Vary."""
