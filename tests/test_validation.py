@@ -437,6 +437,7 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_argument_row_s_22(annotati
         (Title, {"title": "%"}, {"data.title"}),
         (Profile, {"name": "%", "tags": ["a", "%"]}, {"data.name", "data.tags"}),
         (Profile, {"name": "a", "extra": {"b": [1, "%"]}}, {"data.extra.b.1"}),
+        (Profile, {"name": "a", "extra": "%"}, {"data.extra"}),
         (SerializedForm(Title), [{"name": "title", "value": "%"}], {"data.title"}),
         (OrderSerializer, {"street": "%", "items": [{"name": "%"}]}, {"data.street", "data.items.0.name"}),
         (Basket, {"articles": [{"name": "a"}, {"name": "%"}]}, {"data.articles.1.name"}),
@@ -458,6 +459,11 @@ def test_text_that_cannot_be_stored_is_an_error_of_its_field(
     assert set(errors) == set(map(filled, fields))
     said = "a null character" if character == "\0" else "one half of a surrogate pair"
     assert {message for messages in errors.values() for message in messages} == {f"should not hold {said}"}
+
+
+@pytest.mark.parametrize("escape", [r"\u0000", r"\ud800"])
+def test_text_that_is_json_itself_is_looked_into(escape: str) -> None:
+    assert fields_of(Profile, {"name": "a", "extra": f'{{"b": ["{escape}"]}}'}) == {"data.extra.b.0"}
 
 
 def test_text_beyond_the_basic_plane_is_text() -> None:
