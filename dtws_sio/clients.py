@@ -34,7 +34,7 @@ from dtws_sio.dispatch import (
     Origin,
     as_event_error,
 )
-from dtws_sio.engine.answers import Refusal
+from dtws_sio.engine.answers import PAYLOAD_TOO_LARGE, Refusal
 from dtws_sio.exceptions import (
     EventError,
     PermissionDeniedError,
@@ -84,14 +84,30 @@ MAILBOX_EVENTS: Final = 1000
 """Events of one connection that may wait or run; with more, it is not read until all of them are done."""
 
 
+CONCURRENT_PART: Final = 4
+"""The part of the handler pool that the `@concurrent` handlers of one connection may take; two places at least."""
+
 MOST_NAMESPACES: Final = 100
 """Namespaces that one connection may be in at once; where any may be joined, a client could make up no end of them."""
+
+TOO_MANY_NAMESPACES: Final = {"code": "too_many_namespaces"}
 
 
 class _Carrier:
     """An Engine.IO session, as what carries a client in each namespace that it joined."""
 
-    __slots__ = ("bucket", "clients", "environ", "incomplete", "lease", "leases", "load", "tried", "unsettled")
+    __slots__ = (
+        "beside",
+        "bucket",
+        "clients",
+        "environ",
+        "incomplete",
+        "lease",
+        "leases",
+        "load",
+        "tried",
+        "unsettled",
+    )
 
     def __init__(self, environ: dict[str, Any], load: Load, bucket: Bucket | None, lease: Lease) -> None:
         self.environ = environ
@@ -101,6 +117,7 @@ class _Carrier:
         self.leases: dict[str, Lease] = _NO_LEASES
         self.unsettled: dict[str, Mailbox] = {}
         self.tried = _NONE_TRIED
+        self.beside: Mailbox | None = None
         self.clients: dict[str, Client] = {}
         self.incomplete: Packet | None = None
 
@@ -185,7 +202,11 @@ class Clients:
             if self.refusals.add(error.code):
                 security.logger.warning("refused a connection: %s", error.reason)
             raise Refusal(
-                "429 Too Many Requests", 4, error.message, [("Retry-After", str(max(1, ceil(error.wait))))]
+                "429 Too Many Requests",
+                4,
+                error.message,
+                [("Retry-After", str(max(1, ceil(error.wait))))],
+                name=error.code,
             ) from error
         pause, resume = partial(self._engine.pause, eio_sid), partial(self._engine.resume, eio_sid)
         load = Load(MAILBOX_EVENTS, self._mailbox_bytes, pause, resume)
@@ -234,6 +255,7 @@ class Clients:
             raise ProtocolError("text where a binary attachment is due")
         is_complete = awaited.add_attachment(data)
         if awaited.size > self._mailbox_bytes:
+            self.refusals.add(PAYLOAD_TOO_LARGE)
             raise ProtocolError(f"a packet and its attachments of more than {self._mailbox_bytes} bytes together")
         if not is_complete:
             return None
@@ -259,8 +281,10 @@ class Clients:
                 raise ProtocolError(f"a second CONNECT to the namespace {namespace!r}")
             return  # a page that calls connect() twice means one connection
         if len(carrier.clients) >= MOST_NAMESPACES:
+            self.refusals.add(TOO_MANY_NAMESPACES["code"])
             _later(logger, logging.INFO, "refused %s (%s): it is in too many namespaces", namespace, carrier.address)
-            self._send(eio_sid, CONNECT_ERROR, namespace, {"message": "Too many namespaces"})
+            answer = {"message": "Too many namespaces", "data": TOO_MANY_NAMESPACES}
+            self._send(eio_sid, CONNECT_ERROR, namespace, answer)
             return
         if not self._may_try(carrier, eio_sid, namespace):
             return
@@ -330,7 +354,9 @@ class Clients:
         carrier.load.add(size)
         job = partial(self._handle, client, handler, arguments, event, number, size)
         if handler.concurrent and client.accepted:
-            self._pool.submit(job)
+            if carrier.beside is None:
+                carrier.beside = self._pool.mailbox(max(2, self._pool.size // CONCURRENT_PART))
+            carrier.beside.put(job)
         else:
             client.mailbox.put(job)
 
@@ -553,7 +579,8 @@ class Clients:
         except ANSWERS as raised:
             error = as_event_error(raised)
             self.tell_denial(client.origin(event), error)
-            self._ack(client, number, error.answer)
+            if number is not None and self._ack_errors:
+                self._answer(client, number, {"error": error.answer}, event)
         except HandlerFailedError:
             self._ack_error(client, number, *FAILED)
         else:
@@ -591,7 +618,7 @@ class Clients:
         values = [] if answer is None else list(answer) if isinstance(answer, tuple) else [answer]
         try:
             client.send(outgoing(ACK, client.namespace, values, number), False)
-        except (TypeError, ValueError) as error:  # the handler returned what has no JSON form
+        except (TypeError, ValueError) as error:  # the handler returned, or raised, what has no JSON form
             dispatch.report(client.origin(event), error)
             self._ack_error(client, number, *FAILED)
 

@@ -91,7 +91,8 @@ def concurrent(handler: F) -> F:
     """
     Let a handler run at once, beside other events of its client, instead of in their order.
 
-    For what must not wait behind a long job, such as the event that cancels it. Goes next to the function, below
+    For what must not wait behind a long job, such as the event that cancels it. Those of one connection take a quarter
+    of the setting HANDLER_POOL at most; what is beyond waits in its order. Goes next to the function, below
     `@sio.event`, or on a method of a `Namespace`.
     """
     marks.put(handler, "__dtws_sio_concurrent__", True)

@@ -297,6 +297,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self.clients.revocation.has_loop = watches
             self.eio.receiver = self.clients
             self.eio.owner_of = owner_of
+            self.eio.refused = self.clients.refusals.add
             self.manager.initialize()
             self.manager_initialized = True
             self.presence.start()
@@ -646,13 +647,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         elif not ignore_queue:
             self.manager.disconnect(sid, path)
 
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> bool:
-        """Begin a session of the stock engine, which knows one way to refuse."""
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Refusal | None:
+        """Begin a session of the stock engine, whose handlers return what refuses."""
         try:
             self.clients.opened(eio_sid, environ)
-        except Refusal:
-            return False
-        return True
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         self.clients.received(eio_sid, data)

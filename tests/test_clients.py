@@ -16,6 +16,7 @@ from django.core import signals
 from django.db import connection, connections
 
 from dtws_sio import NO_ACK, EventError, Namespace, clients, concurrent
+from dtws_sio.dispatch import Deferred
 from dtws_sio.packet import RESERVED_EVENTS
 from tests.page import ACK, CONNECT, CONNECT_ERROR, DEADLINE, DISCONNECT, EVENT, Arrived, Page, eventually
 
@@ -759,6 +760,20 @@ def test_an_answer_that_has_no_json_form_is_a_failure_of_its_handler(
     assert (record.name, record.__dict__["event"]) == ("dtws_sio.events", "order")
 
 
+@pytest.mark.parametrize("is_deferred", [False, True])
+def test_an_error_whose_details_have_no_json_form_is_a_failure_of_its_handler(
+    visit: Callable[..., Page], server: Server, caplog: pytest.LogCaptureFixture, is_deferred: bool
+) -> None:
+    def order(sid: str) -> Any:
+        raise EventError("sold out", details={"item": object()})
+
+    server.on("order", (lambda sid: Deferred(lambda: order(sid))) if is_deferred else order)
+    page = visit("/")
+    assert page.ask("order") == [FAILED]
+    (record,) = errors(caplog)
+    assert (record.name, record.__dict__["event"]) == ("dtws_sio.events", "order")
+
+
 @pytest.mark.parametrize("depth", [250, 500, 980, 1000, 1020])
 def test_what_a_page_can_send_can_be_answered_or_is_told_to_be_wrong(
     visit: Callable[..., Page], echo: None, depth: int
@@ -833,6 +848,38 @@ def test_a_concurrent_handler_overtakes_wire_p5(visit: Callable[..., Page], serv
     page.send('21["cancel"]')
     answers = [page.next(), page.next()]
     assert sorted((each.id, each.data) for each in answers) == [(0, []), (1, [])]  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("size", "places"), [(4, 2), (8, 2), (12, 3)])
+def test_one_connection_takes_a_part_of_the_pool_with_concurrent_handlers(
+    make_server: Callable[..., Server], gate: Gate, size: int, places: int
+) -> None:
+    """All of its namespaces together; what waits is neither lost nor out of order."""
+    began: list[int] = []
+
+    @concurrent
+    def slow(sid: str, number: int) -> int:
+        began.append(number)
+        gate.wait()
+        return number
+
+    server = make_server(HANDLER_POOL=size)
+    for namespace in ("/", "/other"):
+        server.on("slow", slow, namespace)
+        server.on("quick", lambda sid: "done", namespace)
+    page, other = Page(server.handle_request, server.eio), Page(server.handle_request, server.eio)
+    for each in (page, other):
+        each.join()
+        each.join("/other")
+    page.send(*(f'2{"/other," * (number % 2)}{number}["slow",{number}]' for number in range(10)))
+    assert gate.is_reached()
+    assert other.ask("quick") == ["done"]
+    assert page.ask("quick") == ["done"], "what is not concurrent waits for none of them"
+    assert eventually(lambda: len(began) == places)
+    gate.open()
+    assert sorted(page.next().data for _ in range(10)) == [[number] for number in range(10)]
+    assert sorted(began[:places]) == list(range(places))
+    assert sorted(began) == list(range(10))
 
 
 @pytest.mark.parametrize("is_same_page", [True, False], ids=["another namespace", "another client"])

@@ -83,10 +83,12 @@ class Server(engineio.Server):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(**{"async_mode": "eventlet", "monitor_clients": False, "http_compression": False, **options})
-        self.backlog = Backlog(max_backlog, backlog_policy)
+        self.backlog = Backlog(max_backlog, backlog_policy, lambda name: self.refused(name))
         self._handshake = Handshake(compression=compression)
         self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
         """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
+        self.refused: Callable[[str], object] = lambda name: None
+        """Told the name of each refusal that is made here and worth counting; it may be in the hub."""
         self.receiver: Receiver = Handlers(self, make_pool(handler_pool))
         self.thread = HubThread()
         self._hub = hubs.get_hub()
@@ -212,6 +214,8 @@ class Server(engineio.Server):  # type: ignore[misc]
                     greenthread.sleep()
         except (Refusal, InvalidPacketError) as error:
             session.close(self.reason.PARSE_ERROR)
+            if isinstance(error, Refusal) and error.name is not None:
+                self.refused(error.name)
             raise error if isinstance(error, Refusal) else Refusal("400 Bad Request", 3, "Bad request") from error
         finally:
             session.posting = False

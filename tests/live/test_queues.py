@@ -279,7 +279,7 @@ def test_what_a_process_emits_reaches_the_page(site: Server) -> None:
 def test_what_cannot_leave_a_process_is_a_failure_there(site: Server) -> None:
     with page(site) as it:
         assert it.code("processes.unsendable") == "handler_failed"
-        assert "what the call 'processes.unsendable'[0] returned cannot leave its process" in site.log()
+        assert "what the call 'processes.unsendable'[0] returned or raised cannot leave its process" in site.log()
 
 
 def is_running(pid: int) -> bool:
