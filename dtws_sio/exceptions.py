@@ -95,6 +95,10 @@ class ProtocolError(DtwsSioError, ValueError):
     """A client sent something that Socket.IO does not allow; its connection is closed."""
 
 
+class OversizedPacketError(ProtocolError):
+    """A packet and its attachments together are larger than MAX_PAYLOAD allows."""
+
+
 class EventError(DtwsSioError):
     """
     Raise it in a handler to answer an event with an error that the page may read.
