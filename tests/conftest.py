@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 
 from dtws_sio.server import Server, sio
 from dtws_sio.signals import queues, registry
+from tests.handling import Gate
 from tests.page import CONNECT, Page
 
 if TYPE_CHECKING:
@@ -66,6 +67,34 @@ def visit(server: Server) -> Callable[..., Page]:
         return page
 
     return open_page
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def echo(server: Server) -> None:
+    """Register the event `echo`, which answers with what it got."""
+
+    @server.event
+    def echo(sid: str, *data: Any) -> Any:
+        return data
+
+
+@pytest.fixture
+def left(server: Server) -> list[tuple[str, str]]:
+    """Register the disconnect handler of "/", and give what it got."""
+    got: list[tuple[str, str]] = []
+
+    @server.event
+    def disconnect(sid: str, reason: str) -> None:
+        got.append((sid, reason))
+
+    return got
 
 
 @pytest.fixture
