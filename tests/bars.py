@@ -70,8 +70,7 @@ def board_for(server: Any) -> Board:
 
 def make(board: Board, name: str | None = "rows", *, room: str | None = None, **state: Any) -> Bar:
     """Make a bar of a board."""
-    has_range = state.pop("has_range", True)
-    return Bar(lambda: board, Key("/import", name, room), State.of(**state), has_range=has_range)
+    return Bar(lambda: board, Key("/import", name, room), State.of(**state))
 
 
 class Mirror:

@@ -352,6 +352,43 @@ def test_a_job_that_starts_beside_its_handler_answers_at_once_row_p_13(
     assert events_of(page, "done")[-1] == ("done", {"current": 5, "label": "x"})
 
 
+def test_the_first_example_of_the_guide_runs_to_the_end_of_its_file(server: Server, visit: Callable[..., Page]) -> None:
+    """Nobody can tell how many rows there are: the bar is not done after a hundred, and is cancelled after them."""
+    gate, reached = threading.Event(), threading.Event()
+
+    class Read(ProgressBarMixin, Namespace):
+        def may_cancel(self, sid: str, bar: Record) -> bool:
+            return True
+
+        def on_start(self, sid: str) -> None:
+            self.start(self.read)
+
+        def read(self) -> None:
+            for number in self.track(iter(range(1000)), label="Reading"):
+                if number == 150:
+                    reached.set()
+                    assert gate.wait(10)
+
+    read = Read("/read")
+    server.register_namespace(read)
+    page = visit("/read")
+    names_of(page, "after_init")
+    page.emit("start", namespace="/read")
+    assert reached.wait(10)
+    assert (read.status, read.current, read.indeterminate) == ("running", 150, True)
+    page.emit("cancel", namespace="/read")
+    assert eventually(lambda: read.cancelled)
+    gate.set()
+    assert names_of(page, "cancelled")[-1] == "cancelled"
+
+
+def test_a_range_that_was_given_to_a_namespace_stays_while_it_tracks(server: Server) -> None:
+    shown = Import("/shown", min=5, max=10)
+    server.register_namespace(shown)
+    assert [(shown.min, shown.max) for _ in shown.track("abc")] == [(5, 10)] * 3
+    assert (shown.status, shown.current) == ("done", 10)
+
+
 def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
     server: Server, visit: Callable[..., Page]
 ) -> None:

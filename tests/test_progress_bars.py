@@ -400,6 +400,27 @@ def test_tracking_knows_the_end_or_does_without(
     assert events[-1][0] == "done"
 
 
+def test_a_loop_within_a_job_gives_it_a_range_or_takes_it_away(board: Board, recorder: Recorder) -> None:
+    with make(board, has_range=False) as bar:
+        list(zip(bar.track(range(3)), range(2), strict=False))
+        gc.collect()
+        assert (bar.max, bar.current, bar.indeterminate) == (3, 2, False)
+        list(bar.track(iter(range(200))))
+        assert (bar.status, bar.current, bar.indeterminate) == ("running", 202, True)
+    shown = [(data["indeterminate"], data["max"]) for event, data in recorder.events() if event == "init"]
+    assert shown == [(False, 100), (False, 3), (True, 3)]
+
+
+def test_a_range_that_one_job_set_by_hand_is_not_that_of_the_next(board: Board) -> None:
+    bar = make(board, has_range=False)
+    with bar:
+        bar.max = 7
+        list(bar.track("abc"))
+        assert bar.max == 7
+    list(bar.track("ab"))
+    assert (bar.max, bar.status) == (2, "done")
+
+
 def test_tracking_keeps_a_range_that_was_given_and_never_leaves_it(board: Board, recorder: Recorder) -> None:
     bar = make(board, max=3)
     assert list(bar.track(range(5))) == [0, 1, 2, 3, 4]

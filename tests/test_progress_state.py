@@ -194,6 +194,29 @@ def test_a_range_that_shrinks_below_what_is_done_ends_it() -> None:
     assert State.of(0, 4).resized(min=2).current == 2
 
 
+@pytest.mark.parametrize(
+    ("state", "count", "shown"),
+    [
+        (State.of(5, 10), 3, (5, 10, False)),
+        (State.of(5, 10), None, (5, 10, False)),
+        (State.of(indeterminate=True), 3, (0, 100, True)),
+        (State.of(has_range=False), 3, (0, 3, False)),
+        (State.of(has_range=False), None, (0, 100, True)),
+        (State.of(2, 100, has_range=False).advanced(3), 4, (2, 9, False)),
+        (State.of(has_range=False, indeterminate=True), 2.5, (0, 2.5, False)),
+        (State.of(has_range=False).resized(max=7), 3, (0, 7, False)),
+    ],
+    ids=str,
+)
+def test_a_loop_gives_a_range_to_what_was_given_none(
+    state: State, count: Any, shown: tuple[float, float, bool]
+) -> None:
+    sized = state.sized(count)
+    assert (sized.min, sized.max, sized.indeterminate) == shown
+    again = sized.sized(count)
+    assert again == sized, "a second loop begins where the first did"
+
+
 @given(
     st.lists(
         st.one_of(

@@ -32,7 +32,6 @@ from dtws_sio.progress.state import (
     State,
     end_events,
     init_events,
-    number,
     update_events,
 )
 
@@ -93,24 +92,14 @@ class Bar:
         key: Names it.
         state: How it begins.
         owner: The key of the user whose it is, if it is a user's.
-        has_range: Whether its range was given, so that `track` leaves it alone.
 
     Source: rows P-01 to P-13.
     """
 
-    def __init__(
-        self,
-        find_board: Callable[[], Board],
-        key: Key,
-        state: State,
-        *,
-        owner: str | None = None,
-        has_range: bool = True,
-    ) -> None:
+    def __init__(self, find_board: Callable[[], Board], key: Key, state: State, *, owner: str | None = None) -> None:
         self.key = key
         self.owner = owner
         self._find_board = find_board
-        self._has_range = has_range
         self._driver = secrets.token_hex(8)
         self._lock = runtime.lock()
         self._wire = threading.RLock()  # eventlet and gevent patch it: greenlets wait for each other here
@@ -381,8 +370,8 @@ class Bar:
         """
         Give the things one by one, and tick after each.
 
-        Around the loop the bar begins and finishes; within `with bar:` it only ticks. If the bar was given no range,
-        and it can be told how many things there are, that is its range; else it is indeterminate. A loop that is left
+        Around the loop the bar begins and finishes; within `with bar:` it only ticks. A bar that was given no `max`
+        takes its range from the number of things, and is indeterminate where nobody can tell it. A loop that is left
         early fails the bar: say `finish()` before `break` if that is its end.
 
         Args:
@@ -394,11 +383,15 @@ class Bar:
             Cancelled: From the loop, once somebody cancelled the bar.
             BarBusyError: From the loop, if a job drives the bar already.
         """
-        count = None if self._has_range else _length(things) if total is None else total
-        ends = self._enter(count)
+        count = _length(things) if total is None else total
+
+        def size(state: State) -> State:
+            return state.sized(count)
+
+        ends = self._enter(size)
         try:
-            if count and not ends:
-                self._change(lambda state: _with_more(state, count), is_new=True)
+            if not ends and count != 0 and size(self.state) != self.state:
+                self._change(size, is_new=True)
             if isinstance(label, (str, Promise)):
                 self.tick(str(label), steps=0)
             name = label if callable(label) else _nothing
@@ -495,25 +488,25 @@ class Bar:
             self._restart()
             self._watch()
 
-    def _enter(self, count: Number | None = None) -> bool:
-        """Begin a job of so many steps, or go on within one; give whether the job ends with this."""
+    def _enter(self, prepare: Callable[[State], State] | None = None) -> bool:
+        """Begin a job from a prepared state, or go on within one; give whether the job ends with this."""
         self._hold()
         if self._is_owned:
             return False
         self._is_owned = True
         try:
-            self._in_hub(self._begin, count)
+            self._in_hub(self._begin, prepare)
         except BaseException:
             self._is_owned = False
             self._in_hub(self._give_up)
             raise
         return True
 
-    def _begin(self, count: Number | None) -> None:
+    def _begin(self, prepare: Callable[[State], State] | None) -> None:
         with self._wire:
             self._fold()
             state = self._state if self._is_by_hand and self._state.status == "running" else self._initial
-            self._state = (state if count is None else _with_more(state, count)).begun()
+            self._state = (state if prepare is None else prepare(state)).begun()
             self._restart()
             self._show(quietly=False)
 
@@ -625,7 +618,6 @@ class Bar:
                 self._change_range(state)
             else:
                 self._state = self._initial = self._shown = state  # nobody sees it yet
-            self._has_range = True
 
     def _change_range(self, state: State) -> None:
         if state.status == "idle":
@@ -787,11 +779,6 @@ class Bar:
 
 class _StoppedError(Exception):
     """A loop was left before its end."""
-
-
-def _with_more(state: State, count: Number) -> State:
-    """Give a range that ends so many steps from here."""
-    return state.determined().resized(max=state.current + number(count, "total"))
 
 
 def _nothing(thing: object) -> str | None:

@@ -44,6 +44,9 @@ T = TypeVar("T")
 LONGEST_NAME: Final = 200
 """Characters of a bar's name."""
 
+DEFAULT_MAX: Final = 100
+"""Where a namespace's own bar is done that was given no `max`, and is ticked by hand. Source: row P-01."""
+
 
 def bar(
     name: str | None = None,
@@ -94,9 +97,16 @@ def make_bar(
 ) -> Bar:
     """Open a bar of a server; as `bar`."""
     key = Key(namespace_path(namespace), _check_name(name), _check_room(room))
-    state = State.of(min, min if max is None else max, indeterminate=indeterminate or max is None, label=str(label))
+    is_given = max is not None
+    state = State.of(
+        min,
+        max if is_given else min,
+        indeterminate=indeterminate or not is_given,
+        label=str(label),
+        has_range=is_given,
+    )
     user = topics.topic(owner) if owner is not None else key.room
-    return Bar(lambda: board_of(server), key, state, owner=_user_key(user), has_range=max is not None)
+    return Bar(lambda: board_of(server), key, state, owner=_user_key(user))
 
 
 def _check_name(name: object) -> str | None:
@@ -143,7 +153,8 @@ class ProgressBarMixin(_Namespace):
     Args:
         namespace: The path.
         min: Where the bar begins.
-        max: Where it is done; equal bounds make it indeterminate.
+        max: Where it is done; equal bounds make it indeterminate. None: `track` finds it out, or makes the bar
+            indeterminate; for whoever ticks by hand it is `DEFAULT_MAX`.
         indeterminate: Whether nobody knows where it ends.
         label: The text beside it.
 
@@ -159,7 +170,7 @@ class ProgressBarMixin(_Namespace):
         namespace: str | None = None,
         *,
         min: Number = 0,
-        max: Number = 100,
+        max: Number | None = None,
         indeterminate: bool = False,
         label: str = "",
     ) -> None:
@@ -167,8 +178,14 @@ class ProgressBarMixin(_Namespace):
             name = type(self).__name__
             raise InvalidInstanceError(f"{name} is no namespace; write class {name}(ProgressBarMixin, Namespace)")
         super().__init__(namespace)
-        state = State.of(min, max, indeterminate=indeterminate, label=str(label))
-        self._bar = Bar(self._board, Key(self.namespace, None, None), state, has_range=False)
+        state = State.of(
+            min,
+            DEFAULT_MAX if max is None else max,
+            indeterminate=indeterminate,
+            label=str(label),
+            has_range=max is not None,
+        )
+        self._bar = Bar(self._board, Key(self.namespace, None, None), state)
 
     def _board(self) -> Board:
         if self.server is None:
