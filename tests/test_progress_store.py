@@ -133,7 +133,7 @@ def test_without_redis_each_process_knows_its_own_and_says_so_once_a_minute(
             assert away.save(record(), is_kept=True) == "driven"
             assert away.keep(KEY, "me") == "driven"
             assert away.load(KEY) is None
-            assert away.rooms("/import", "rows") == []
+            assert list(away.in_rooms("/import", "rows")) == []
             away.stop(record())
             away.release(KEY, "me")
             clock.now += OUTAGE_PAUSE

@@ -115,9 +115,12 @@ class Board:
         found = self.shared.load(key)
         if found is None:
             return self._known.load(key)
-        record, is_orphan = found
+        return self._noted(*found)
+
+    def _noted(self, record: Record, is_orphan: bool) -> Record:
+        """Tell the pages of a bar that nobody drives it any more, if that was found just now."""
         if is_orphan:
-            self.tell(key, end_events(key.name, record.state))
+            self.tell(record.key, end_events(record.name, record.state))
         return record
 
     def find(self, namespace: str, name: str | None, rooms: Iterable[str]) -> Iterator[Record]:
@@ -127,10 +130,22 @@ class Board:
             if record is not None:
                 yield record
 
-    def elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> set[Key]:
-        """Name the bars of a name in all rooms but these; some of them may be forgotten already."""
-        keys = {*self._known.rooms(namespace, name), *(self.shared.rooms(namespace, name) if self.shared else ())}
-        return keys - {Key(namespace, name, room) for room in (None, *rooms)}
+    def elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> Iterator[Record]:
+        """
+        Give the bars of a name in all rooms but these.
+
+        Of other processes that is those that moved last; see `dtws_sio.progress.redis_store.MOST_ROOMS`.
+        """
+        seen = {Key(namespace, name, room) for room in (None, *rooms)}
+        for found in () if self.shared is None else self.shared.in_rooms(namespace, name):
+            record = self._noted(*found)
+            if record.key not in seen:
+                seen.add(record.key)
+                yield record
+        for key in self._known.rooms(namespace, name):
+            known = None if key in seen else self._known.load(key)
+            if known is not None:
+                yield known
 
     # What pages see
 

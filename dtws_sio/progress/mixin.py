@@ -324,13 +324,12 @@ class ProgressBarMixin(_Namespace):
             if self.may_watch(sid, record):
                 return record
             is_denied = True
-        for key in board.elsewhere(self.namespace, name, rooms):
+        for record in board.elsewhere(self.namespace, name, rooms):
             is_denied = True
             if type(self).may_watch is ProgressBarMixin.may_watch:
                 break  # it lets nobody in there
-            found = board.load(key)
-            if found is not None and self.may_watch(sid, found):
-                return found
+            if self.may_watch(sid, record):
+                return board.load(record.key) or record
         raise PermissionDeniedError("You may not see this.") if is_denied else UnknownBarError
 
     # The namespace's own bar, which another process may drive

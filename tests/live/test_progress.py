@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from dtws_sio.progress import Record
+from dtws_sio.progress import Record, redis_store
 from dtws_sio.progress.records import Key
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import State
@@ -333,11 +333,11 @@ def test_everything_expires(make: Callable[..., RedisStore], client: redis.Redis
     one.save(record(has_job=True), is_kept=True)
     one.stop(record())
     kinds = {name.split(":")[2]: client.pttl(name) / 1000 for name in client.keys(f"{tag}:*")}
-    assert set(kinds) == {"state", "driver", "stop", "rooms"}
+    assert set(kinds) == {"state", "driver", "stop", "places"}
     assert all(0 < seconds <= 100 + CLAIM_SECONDS for seconds in kinds.values())
     one.save(record(state=State.of().finished()), is_kept=False)
     kinds = {name.split(":")[2]: client.pttl(name) / 1000 for name in client.keys(f"{tag}:*")}
-    assert set(kinds) == {"state", "rooms"}
+    assert set(kinds) == {"state", "places"}
     assert 95 < kinds["state"] <= 100
     brief = make(expiry=0.05)
     brief.save(record(), is_kept=False)
@@ -356,8 +356,47 @@ def test_bars_of_a_name_are_found_in_all_rooms(make: Callable[..., RedisStore]) 
     one = make()
     for room in ("a", "b", None):
         one.save(Record(Key("/shop", "rows", room), State.of(), driver="me"), is_kept=False)
-    assert {key.room for key in make().rooms("/shop", "rows")} == {"a", "b"}
-    assert make().rooms("/shop", "other") == []
+    assert rooms_of(make()) == ["b", "a"]
+    assert rooms_of(make(), "other") == []
+
+
+def rooms_of(store: RedisStore, name: str = "rows") -> list[str | None]:
+    """Give the rooms in which bars of a name are found, in their order."""
+    return [record.room for record, _ in store.in_rooms("/shop", name)]
+
+
+def test_a_bar_is_found_among_many_and_those_first_that_moved_last(make: Callable[..., RedisStore]) -> None:
+    one = make()
+    for number in range(250):
+        one.save(Record(Key("/shop", "rows", f"user {number}"), State.of(), driver="me"), is_kept=False)
+        time.sleep(0.001)  # the order is that of milliseconds
+    assert rooms_of(make()) == [f"user {number}" for number in reversed(range(250))]
+
+
+def test_rooms_are_forgotten_with_their_bars(make: Callable[..., RedisStore], client: redis.Redis, tag: str) -> None:
+    """Each reload has a new sid, and so a room: they must not become more for ever."""
+    brief = make(expiry=0.2)
+    for number in range(30):
+        brief.save(Record(Key("/shop", "rows", f"sid {number}"), State.of(), driver="me"), is_kept=False)
+    time.sleep(0.25)
+    make(expiry=100).save(Record(Key("/shop", "rows", "last"), State.of(), driver="me"), is_kept=False)
+    [place] = client.keys(f"{tag}:bar:places:*")
+    assert client.zrange(place, 0, -1) == ['"last"']
+    brief.save(Record(Key("/shop", "rows", "brief"), State.of(), driver="me"), is_kept=False)
+    assert client.pttl(place) > 90_000, "it lasts as long as the last of them"
+
+
+def test_a_silent_job_is_found_by_its_name_as_long_as_it_lives(
+    make: Callable[..., RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "CLAIM_SECONDS", 0.3)
+    one = make(expiry=0.1)
+    one.claim(KEY, "me")
+    one.save(record(has_job=True), is_kept=True)
+    for _ in range(8):
+        time.sleep(0.1)
+        assert one.keep(KEY, "me") == "driven"
+    assert rooms_of(make()) == ["sid"]
 
 
 FORK = """
