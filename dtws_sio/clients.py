@@ -533,7 +533,7 @@ class Clients:
         rule = terms.may_enter_room
         if rule is None:
             return
-        for room in client.rooms - client.topics:
+        for room in client.ruled_rooms:
             if not rule(request, room):
                 self._remove(client, room)
 

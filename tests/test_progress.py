@@ -551,6 +551,67 @@ def test_a_subclass_lets_others_watch_until_they_do_not_want_to(server: Server, 
     assert names_of(page, "cancelled")[-1] == "cancelled"
 
 
+class Trusting(Import):
+    """Who may see what changes with `trusted`."""
+
+    trusted: set[str] = set()
+
+    def may_watch(self, sid: str, bar: Record) -> bool:
+        return self.user(sid).get_username() in self.trusted or super().may_watch(sid, bar)
+
+
+class Ruled(Trusting):
+    """It has a rule for rooms as well, which lets nobody into any."""
+
+    def may_enter_room(self, request: Any, room: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", [Trusting, Ruled])
+def test_who_may_watch_a_bar_no_longer_is_told_so_and_sees_no_more_of_it(
+    server: Server,
+    visit: Callable[..., Page],
+    people: type[User],
+    sign_in: Callable[[User], dict[str, str]],
+    kind: type[Trusting],
+) -> None:
+    namespace = kind("/import")
+    namespace.trusted = {"ada", "bob"}
+    server.register_namespace(namespace)
+    owner = visit("/import")
+    ada, bob = (visit("/import", **sign_in(people.objects.create(username=name))) for name in ("ada", "bob"))
+    for page in (owner, ada, bob):
+        names_of(page, "after_init")
+    owner.emit("mine", 9, namespace="/import")
+    assert namespace.running.wait(10)
+    for page in (ada, bob):
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        page.arrived()
+    namespace.trusted = {"ada"}
+    server.recheck()
+    assert events_of(bob, "refused") == [("refused", {"bar": "rows", "message": "You may not see this."})]
+    namespace.step()
+    assert names_of(ada, "after_update") == UPDATE, "the project's own rule has no say here"
+    assert bob.arrived() == []
+    namespace.step(8)
+
+
+def test_a_forgotten_bar_is_watched_by_those_who_may_see_any(
+    server: Server, visit: Callable[..., Page], people: type[User], sign_in: Callable[[User], dict[str, str]]
+) -> None:
+    namespace = Trusting("/import")
+    namespace.trusted = {"ada"}
+    server.register_namespace(namespace)
+    page = visit("/import", **sign_in(people.objects.create(username="ada")))
+    namespace.bar("rows: 1/2", room="a room", max=3).tick()
+    assert ask(page, "watch", {"bar": "rows: 1/2"})["ok"] is True
+    board_of(server)._known._records.clear()
+    server.recheck()
+    namespace.trusted = set()
+    server.recheck()
+    assert events_of(page, "refused")[-1][1]["bar"] == "rows: 1/2"
+
+
 # ---- cancelling
 
 

@@ -108,6 +108,17 @@ def test_bars_of_a_name_are_found_in_all_rooms(known: ProcessStore) -> None:
     assert set(known.rooms("/import", "rows")) == keys
 
 
+@pytest.mark.parametrize("name", ["rows", "a:b/c %", "é"])
+@pytest.mark.parametrize("room", ["sid", "a:b/c %", Topic("dtws_sio:auth.user:7")])
+def test_the_bar_is_known_by_the_room_of_its_watchers(name: str, room: str) -> None:
+    key = Key("/import", name, room)
+    again = Key.watched_in("/import", key.watchers)
+    assert again == key
+    assert again is not None
+    assert type(again.room) is type(room)
+    assert [Key.watched_in("/import", other) for other in (room, 5, ("dtws_sio:bar:",))] == [None] * 3
+
+
 def test_an_orphan_has_failed(known: ProcessStore) -> None:
     orphan = record(has_job=True, version="me:1").orphaned()
     assert (orphan.state.status, orphan.has_job, orphan.is_running) == ("failed", False, False)

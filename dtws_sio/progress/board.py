@@ -149,15 +149,15 @@ class Board:
 
     # What pages see
 
-    def tell(self, key: Key, events: Iterable[Event]) -> None:
+    def tell(self, key: Key, events: Iterable[Event], *, to: str | None = None) -> None:
         """
-        Send events to those who see a bar; that some could not be sent is logged, as the work goes on without them.
+        Send events to those who see a bar, or to one client; what could not be sent is logged, as the work goes on.
 
         Raises:
             NotServingError: If this process serves nobody and there is no message queue.
         """
         try:
-            self.send(key, events)
+            self.send(key, events, to=to)
         except EmitError as error:
             now = time.monotonic()
             if now >= self._complain_at:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import socketio
 
 from dtws_sio import topics
+from dtws_sio.client import WATCHERS
 from dtws_sio.dispatch import concurrent, namespace_path
 from dtws_sio.exceptions import (
     InvalidInstanceError,
@@ -25,8 +26,8 @@ from dtws_sio.exceptions import (
 from dtws_sio.identity import user_key_of
 from dtws_sio.progress.bars import Bar
 from dtws_sio.progress.board import Board, board_of
-from dtws_sio.progress.records import WATCHERS, Key, Record, watchers_of
-from dtws_sio.progress.state import Number, State
+from dtws_sio.progress.records import Key, Record, watchers_of
+from dtws_sio.progress.state import Number, State, refused_events
 from dtws_sio.server import Server, sio
 
 if TYPE_CHECKING:
@@ -35,11 +36,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from dtws_sio.identity import HandshakeRequest
     from dtws_sio.namespaces import Namespace as _Namespace
 else:
     _Namespace = object
 
 T = TypeVar("T")
+
+NOT_YOURS: Final = "You may not see this."
+"""What a page is told of a bar that it may not watch."""
 
 LONGEST_NAME: Final = 200
 """Characters of a bar's name."""
@@ -272,6 +277,24 @@ class ProgressBarMixin(_Namespace):
         """Show a newcomer where the namespace's own bar stands. Source: row P-04."""
         self._show(self._own_record(), sid)
 
+    def recheck(self, sid: str, request: HandshakeRequest) -> None:
+        """
+        Ask `may_watch` again about the bars that a client watches in rooms that it is not in, as its rights changed.
+
+        A `recheck` of your own has to call this one.
+        """
+        others = super().recheck
+        if others is not None:
+            others(sid, request)
+        for room in self.rooms(sid):
+            key = Key.watched_in(self.namespace, room)
+            if key is not None and not self.may_watch(sid, self._board().load(key) or Record(key, State())):
+                self._leave(sid, room)
+                self._board().tell(key, refused_events(key.name, NOT_YOURS), to=sid)
+
+    def _leave(self, sid: str, room: str) -> None:
+        self.server.run_here(self.server.manager.leave_room, sid, self.namespace, room)
+
     def _own_record(self) -> Record:
         return self._board().load(self._bar.key) or self._bar.declared
 
@@ -293,7 +316,7 @@ class ProgressBarMixin(_Namespace):
         prefix = watchers_of(_named(data))
         for room in self.rooms(sid):
             if isinstance(room, str) and room.startswith(prefix):
-                self.server.run_here(self.server.manager.leave_room, sid, self.namespace, room)
+                self._leave(sid, room)
         return {"ok": True}
 
     @concurrent
@@ -330,7 +353,7 @@ class ProgressBarMixin(_Namespace):
                 break  # it lets nobody in there
             if self.may_watch(sid, record):
                 return board.load(record.key) or record
-        raise PermissionDeniedError("You may not see this.") if is_denied else UnknownBarError
+        raise PermissionDeniedError(NOT_YOURS) if is_denied else UnknownBarError
 
     # The namespace's own bar, which another process may drive
 

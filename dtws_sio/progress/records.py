@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dtws_sio import json
+from dtws_sio.client import WATCHERS
 from dtws_sio.progress.state import UNKNOWN, Event, Speed, State, newcomer_events
-from dtws_sio.topics import PREFIX, Topic, named
-
-WATCHERS: Final = f"{PREFIX}bar:"
-"""What the rooms begin with in which clients watch bars of rooms that they are not in."""
+from dtws_sio.topics import Topic, named
 
 ORPHANED: Final = "The task ended without a word."
 """What is told of a bar whose process died."""
@@ -28,6 +26,14 @@ class Key(NamedTuple):
     def watchers(self) -> Topic:
         """The room of those who watch it without being in its own."""
         return Topic(f"{watchers_of(self.name)}{quote(self.room or '', safe='')}")
+
+    @classmethod
+    def watched_in(cls, namespace: str, room: Any) -> Key | None:
+        """Name the bar whose watchers are in a room; None if it is another kind of room."""
+        if not isinstance(room, str) or not room.startswith(WATCHERS):
+            return None
+        name, _, of = room.removeprefix(WATCHERS).partition(":")
+        return cls(namespace, unquote(name) or None, named(unquote(of)))
 
     @property
     def recipients(self) -> list[str] | None:

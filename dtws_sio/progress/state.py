@@ -329,6 +329,11 @@ def end_events(name: str | None, state: State) -> list[Event]:
     return []
 
 
+def refused_events(name: str | None, message: str) -> list[Event]:
+    """Give what says that a client sees a bar no longer, and why."""
+    return [("refused", {**_of(name), "message": message})]
+
+
 def newcomer_events(name: str | None, state: State, speed: Speed) -> list[Event]:
     """Give what shows a bar to whoever comes now; an update says that it has begun. Source: row P-04."""
     events = init_events(name, state)

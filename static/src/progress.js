@@ -18,6 +18,7 @@ const RECONNECT_AFTER = [1000, 3000]; // milliseconds, at random between these, 
 /** The events of the wire that concern a bar, in the order in which they can come. */
 export const EVENTS = Object.freeze([
   "before_init", "init", "after_init", "before_update", "update", "after_update", "done", "failed", "cancelled",
+  "refused",
 ]);
 
 // From events to values
@@ -71,6 +72,7 @@ const CHANGES = {
   done: (values, data) => ended(values, data, "done"),
   failed: (values, data) => ended(values, data, "failed"),
   cancelled: (values, data) => ended(values, data, "cancelled"),
+  refused: (values, data) => ({ ...values, state: "refused", message: text(data.message, "") }),
 };
 
 const ENDS = new Set(["done", "failed", "cancelled"]);
