@@ -12,6 +12,7 @@ import pytest
 from dtws_sio import Namespace, concurrent
 from dtws_sio.exceptions import (
     DuplicateHandlerError,
+    EventError,
     InvalidInstanceError,
     NotServingError,
     ProgressError,
@@ -403,6 +404,28 @@ def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
     page.emit("start", namespace="/broken", id=1)
     assert events_of(page, "failed")[-1] == ("failed", {"message": "The task failed."})
     assert page.next().data[0]["error"]["code"] == "handler_failed"
+
+
+def test_a_start_that_was_refused_shows_nothing_to_anybody(server: Server, visit: Callable[..., Page]) -> None:
+    class Careful(ProgressBarMixin, Namespace):
+        def on_start(self, sid: str, name: str) -> None:
+            if name == "broken":
+                raise ZeroDivisionError("secret")
+            raise EventError("There is no such file.", code="no_file")
+
+    careful = Careful("/careful")
+    server.register_namespace(careful)
+    page, other = visit("/careful"), visit("/careful")
+    for each in (page, other):
+        names_of(each, "after_init")
+    for name, code in (("x", "no_file"), ("broken", "handler_failed")):
+        assert page.ask("start", name, namespace="/careful")[0]["error"]["code"] == code
+    assert (other.arrived(), careful.status) == ([], "idle")
+    careful.finish()
+    names_of(other, "done")
+    page.arrived()
+    page.ask("start", "x", namespace="/careful")
+    assert (other.arrived(), careful.status) == ([], "done")
 
 
 def test_guards_limits_and_annotations_of_a_start_hold_row_p_11(server: Server, visit: Callable[..., Page]) -> None:

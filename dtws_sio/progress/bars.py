@@ -532,7 +532,9 @@ class Bar:
                 is_last = self._holders == 0
             if ends:
                 self._is_owned = False
-            if not self._state.has_ended and (ends or (is_last and (error is not None or self._is_to_stop))):
+            # A start that was refused before anything began is for its caller alone.
+            is_broken = error is not None and self._state.status == "running"
+            if not self._state.has_ended and (ends or (is_last and (is_broken or self._is_to_stop))):
                 self._state = self._ended_by(error)
             if is_last:
                 self._job = None
