@@ -707,7 +707,7 @@ class Bar:
         now = monotonic()
         if not (has_ended or is_due or (is_new and now >= self._due)):
             if is_leaving:
-                self._save()
+                self._publish([])
             self._arm()
             return
         events: list[Event] = []
@@ -718,23 +718,29 @@ class Bar:
             events += end_events(self.key.name, state)
         self._due = now + 1 / conf.settings().progress_rate
         self._shown = state
-        self._save()
-        self._tell(events)
+        self._publish(events)
         self._arm()
 
-    def _save(self) -> None:
+    def _publish(self, events: list[Event]) -> None:
+        """Keep where the bar stands, and tell what is new; all of it where pages may have been told that it is dead."""
+        is_told = self._shown.has_ended and not events
+        has_lapsed = self._save() == "lapsed"
+        self._tell(self.record().newcomer_events() if has_lapsed and not is_told else events)
+
+    def _save(self) -> Answer:
         """Keep what the pages are about to be told; first, so that whoever loads it later misses nothing."""
         self._version += 1
         state = self._shown
         is_kept = self._job is not None or (self._is_by_hand and not state.has_ended)
         self._poll_at = monotonic() + POLL_SECONDS
-        self._obey(self._board.save(self.record(), is_kept=is_kept))
+        return self._obey(self._board.save(self.record(), is_kept=is_kept))
 
-    def _obey(self, answer: Answer) -> None:
+    def _obey(self, answer: Answer) -> Answer:
         """Do as the store says; where another one took the bar over, as this one was thought dead, it is not ours."""
-        if answer != "driven":
+        if answer in ("stop", "lost"):
             self._is_to_stop = True
             self._is_lost = answer == "lost"
+        return answer
 
     def _tell(self, events: list[Event]) -> None:
         if not self._is_lost:
@@ -764,7 +770,8 @@ class Bar:
             if self._job is not None:
                 if now >= self._poll_at:
                     self._poll_at = now + POLL_SECONDS
-                    self._obey(self._board.keep(self.key, self._driver))
+                    if self._obey(self._board.keep(self.key, self._driver)) == "lapsed":
+                        self._publish([])
             elif now >= self._idle_at and self._state == self._shown:
                 with self._lock:
                     self._quiet_steps = _NEVER

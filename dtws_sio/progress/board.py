@@ -212,12 +212,12 @@ class Pulse:
         self._process = 0
 
     def add(self, bar: LiveBar) -> None:
-        """Look after a bar: call its `beat`. A forked process begins anew, as its parent's loop runs there only."""
+        """Look after a bar: call its `beat`. A forked process begins anew: the bars of its parent are driven there."""
         with self._lock:
-            self._bars.add(bar)
             if self._process == os.getpid():
+                self._bars.add(bar)
                 return
-            self._process = os.getpid()
+            self._process, self._bars = os.getpid(), {bar}
         runtime.spawn(self._loop)
 
     def discard(self, bar: LiveBar) -> None:

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dtws_sio.progress")
 
-Answer = Literal["driven", "stop", "lost"]
-"""What a driver is told: that it has its bar, that somebody wants it to stop, or that another one has the bar."""
+Answer = Literal["driven", "stop", "lost", "lapsed"]
+"""
+What a driver is told: that it has its bar, that somebody wants it to stop, that another one has the bar, or that it was
+not heard of for so long that pages may have been told that it is dead.
+"""
 
 MOST_ROOMS: Final = 1000
 """Rooms that are looked through for a bar by its name: those in which one moved last."""
@@ -74,15 +77,21 @@ if ARGV[4] == '0' then
 else
     redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[4])
 end
+if not driver then
+    return 2
+end
 return stop and 1 or 0
 """
 
 KEEP: Final = f"""{_ENTER}
 local driver = redis.call('GET', KEYS[2])
-if driver and driver ~= ARGV[1] then
+if not driver then
+    return 2
+end
+if driver ~= ARGV[1] then
     return -1
 end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 enter(KEYS[4], ARGV[4], ARGV[3])
 return redis.call('GET', KEYS[3]) == ARGV[1] and 1 or 0
@@ -102,7 +111,7 @@ end
 return 0
 """
 
-_ANSWERS: Final[dict[int, Answer]] = {0: "driven", 1: "stop", -1: "lost"}
+_ANSWERS: Final[dict[int, Answer]] = {0: "driven", 1: "stop", -1: "lost", 2: "lapsed"}
 
 T = TypeVar("T")
 
@@ -187,7 +196,7 @@ class RedisStore:
 
     def save(self, record: Record, *, is_kept: bool) -> Answer:
         """
-        Keep where a bar stands.
+        Keep where a bar stands; a driver that was not heard of for long has the bar again, unless another one does.
 
         Args:
             record: Where, and who drives it.
@@ -204,7 +213,7 @@ class RedisStore:
         return self._ask(lambda: _ANSWERS[self._save(self._keys(record.key), arguments)], "driven")
 
     def keep(self, key: Key, driver: str) -> Answer:
-        """Tell that a job lives, and ask whether it should stop."""
+        """Tell that a driver lives, and ask whether it should stop; one that has "lapsed" has no bar until it saves."""
         claim = round(CLAIM_SECONDS * 1000)
         arguments: list[str | int] = [driver, claim, self._expiry_ms() + claim, _member(key)]
         return self._ask(lambda: _ANSWERS[self._keep(self._keys(key), arguments)], "driven")

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from dtws_sio.progress import Record, redis_store
+from dtws_sio.progress import BarBusyError, Record, redis_store
 from dtws_sio.progress.records import Key
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import State
 from dtws_sio.progress.store import CLAIM_SECONDS
-from tests.bars import Mirror
+from tests.bars import Mirror, Recorder, board_for
+from tests.bars import make as make_bar
 from tests.live import sites, wire
 from tests.live.servers import ROOT, Server, eventually, serve
 from tests.live.services import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from dtws_sio.progress.board import Board
 
 pytestmark = pytest.mark.live
 
@@ -344,6 +347,58 @@ def test_everything_expires(make: Callable[..., RedisStore], client: redis.Redis
     eventually(lambda: brief.load(KEY) is None, "the bar to be forgotten")
 
 
+@pytest.fixture
+def boards(queue: Mapping[str, Any], tag: str, settings: Any) -> list[Board]:
+    """Give the boards of two processes, and let bars beat only when the test says so."""
+    settings.DTWS_SIO = {"MESSAGE_QUEUE": queue["MESSAGE_QUEUE"], "MESSAGE_CHANNEL": tag}
+    return [board_for(Recorder()) for _ in range(2)]
+
+
+@pytest.mark.parametrize("way", ["tick", "beat", "end", "leave"])
+def test_a_driver_that_was_silent_for_too_long_shows_its_bar_anew(
+    boards: list[Board], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Pages were told that it failed, by whoever looked meanwhile; nothing that they get contradicts the last init."""
+    monkeypatch.setattr(redis_store, "CLAIM_SECONDS", 0.2)
+    here, there = boards
+    page = Mirror()
+
+    def shown() -> str:
+        for board in (there, here):
+            for event, data in board.server.events():  # type: ignore[attr-defined]
+                page.take(event, data)
+        return str(page.shown["status"])
+
+    with make_bar(here, max=9) as bar:
+        bar.tick()
+        shown()
+        time.sleep(0.3)
+        assert there.load(bar.key).state.status == "failed"  # type: ignore[union-attr]
+        assert shown() == "failed"
+        if way == "tick":
+            time.sleep(0.1)
+            bar.tick()
+        elif way == "beat":
+            bar._poll_at = 0
+            bar.beat()
+        elif way == "end":
+            bar.finish()
+        if way != "leave":
+            assert shown() == ("done" if way == "end" else "open")
+            assert there.load(bar.key).state.status == bar.status  # type: ignore[union-attr]
+            with pytest.raises(BarBusyError):
+                make_bar(there).tick()
+    assert shown() == "done"
+    make_bar(there).tick()
+
+
+def test_who_asks_for_its_bar_does_not_take_it(make: Callable[..., RedisStore]) -> None:
+    one, other = make(), make()
+    assert one.keep(KEY, "me") == "lapsed"
+    assert other.claim(KEY, "you")
+    assert one.keep(KEY, "me") == "lost"
+
+
 def test_an_orphan_is_found_by_one(make: Callable[..., RedisStore]) -> None:
     one, others = make(), [make(), make()]
     one.save(record(has_job=True), is_kept=False)
@@ -397,6 +452,40 @@ def test_a_silent_job_is_found_by_its_name_as_long_as_it_lives(
         time.sleep(0.1)
         assert one.keep(KEY, "me") == "driven"
     assert rooms_of(make()) == ["sid"]
+
+
+FORK_WITHIN_A_JOB = """
+import os, sys, django
+from django.conf import settings
+settings.configure(DTWS_SIO={"MESSAGE_QUEUE": sys.argv[1], "MESSAGE_CHANNEL": sys.argv[2]}, INSTALLED_APPS=["dtws_sio"])
+django.setup()
+import time
+from dtws_sio.progress import bar
+from dtws_sio.progress.bars import POLL_SECONDS
+job = bar("before", namespace="/shop", max=10)
+job.__enter__()
+child = os.fork()
+if child == 0:
+    with bar("after", namespace="/shop", max=10) as mine:
+        for _ in range(4):
+            mine.tick()
+            time.sleep(POLL_SECONDS / 2)
+    os._exit(0)
+job.__exit__(None, None, None)
+os.waitpid(child, 0)
+with bar("before", namespace="/shop", max=10) as again:
+    again.tick()
+"""
+
+
+def test_a_forked_process_leaves_its_parents_bars_to_the_parent(
+    queue: Mapping[str, Any], tag: str, client: redis.Redis
+) -> None:
+    """It had kept them busy as long as it lived."""
+    command = [sys.executable, "-W", "ignore", "-c", FORK_WITHIN_A_JOB, queue["MESSAGE_QUEUE"], tag]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert client.keys(f"{tag}:bar:driver:*") == []
 
 
 FORK = """
