@@ -612,6 +612,7 @@ def test_who_begins_a_bar_is_told_that_nobody_would_see_it(board: Board, recorde
         raise AssertionError("it begins not")
     with pytest.raises(NotServingError):
         bar.tick()
+    assert (board.load(bar.key), bar.status) == (None, "idle"), "late pages see nothing of it"
     recorder.error = None
     with make(board):
         pass

@@ -512,10 +512,10 @@ class Bar:
 
     def _give_up(self) -> None:
         with self._wire:
+            self._state = self._shown = self._initial
             self._holders -= 1
             if not self._holders:
                 self._job = None
-                self._state = self._shown = self._initial
                 self._board.release(self.key, self._driver)
 
     def _exit(self, error: BaseException | None, *, ends: bool) -> None:
@@ -582,12 +582,13 @@ class Bar:
             change(self._state)
             self._is_to_stop = self._is_lost = False
             self._restart()
+            self._is_by_hand = True
             if self.key.name is not None:
                 self._show(quietly=False)
         except BaseException:
+            self._is_by_hand = False
             self._board.release(self.key, self._driver)
             raise
-        self._is_by_hand = True
 
     def _catch_up(self) -> None:
         """Go on from where another process left a namespace's own bar; one that was forgotten is as it was declared."""
@@ -689,15 +690,22 @@ class Bar:
                 self._show()
 
     def _show(self, state: State | None = None, *, quietly: bool = True) -> None:
-        """Show it anew to everybody; who begins a bar is told if that cannot be done."""
+        """Show it anew to everybody; who begins a bar is told if that cannot be done, and it has not begun then."""
         self._shown = self._state if state is None else state
         self._save()
         events = init_events(self.key.name, self._shown)
         if quietly:
             self._tell(events)
         else:
-            self._board.send(self.key, events)
+            self._send_or_forget(events)
         self._arm()
+
+    def _send_or_forget(self, events: list[Event]) -> None:
+        try:
+            self._board.send(self.key, events)
+        except BaseException:
+            self._board.forget(self.key, self._driver)
+            raise
 
     def _send(self, *, is_due: bool = False, is_leaving: bool = False) -> None:
         """Tell what is new, if it is time for it; the end always, and what came before it."""

@@ -83,10 +83,16 @@ class Board:
         self._live[key] = bar
 
     def release(self, key: Key, driver: str) -> None:
-        """Let others have a bar of which nothing was kept."""
+        """Let others have a bar."""
         self._known.release(key, driver)
         if self.shared is not None:
             self.shared.release(key, driver)
+
+    def forget(self, key: Key, driver: str) -> None:
+        """Forget what was kept of a bar that its driver could not begin."""
+        self._known.forget(key)
+        if self.shared is not None:
+            self.shared.forget(key, driver)
 
     def save(self, record: Record, *, is_kept: bool) -> Answer:
         """Keep where a bar stands; the answer says whether its driver should go on."""

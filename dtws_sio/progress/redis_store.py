@@ -103,6 +103,13 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then
 end
 """
 
+FORGET: Final = """
+if redis.call('GET', KEYS[2]) == ARGV[1] then
+    redis.call('DEL', KEYS[1])
+    redis.call('ZREM', KEYS[4], ARGV[2])
+end
+"""
+
 REPLACE: Final = """
 if redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('EXISTS', KEYS[2]) == 0 then
     redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
@@ -148,8 +155,10 @@ class RedisStore:
         self._expiry = expiry
         self._clock = clock
         self._redis: Any = connect(url, channel)
-        scripts = (CLAIM, SAVE, KEEP, RELEASE, REPLACE)
-        self._claim, self._save, self._keep, self._release, self._replace = map(self._redis.register_script, scripts)
+        script = self._redis.register_script
+        self._claim, self._release = script(CLAIM), script(RELEASE)
+        self._save, self._keep, self._forget = script(SAVE), script(KEEP), script(FORGET)
+        self._replace = script(REPLACE)
         self._errors = (RedisError, OSError, ValueError)  # the last: somebody else wrote there
         self._ask_at = self._complain_at = clock()
 
@@ -193,6 +202,10 @@ class RedisStore:
     def release(self, key: Key, driver: str) -> None:
         """Let others have a bar."""
         self._ask(lambda: self._release(self._keys(key), [driver]), None)
+
+    def forget(self, key: Key, driver: str) -> None:
+        """Forget where a bar stands, if this driver has it."""
+        self._ask(lambda: self._forget(self._keys(key), [driver, _member(key)]), None)
 
     def save(self, record: Record, *, is_kept: bool) -> Answer:
         """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
+from dtws_sio.exceptions import EmitError
 from dtws_sio.progress import BarBusyError, Record, redis_store
 from dtws_sio.progress.records import Key
 from dtws_sio.progress.redis_store import RedisStore
@@ -389,6 +390,50 @@ def test_a_driver_that_was_silent_for_too_long_shows_its_bar_anew(
             with pytest.raises(BarBusyError):
                 make_bar(there).tick()
     assert shown() == "done"
+    make_bar(there).tick()
+
+
+@pytest.mark.parametrize("begin", ["with", "tick", "held"])
+def test_a_bar_that_could_not_begin_leaves_nothing_behind(
+    boards: list[Board], client: redis.Redis, tag: str, begin: str
+) -> None:
+    here, there = boards
+    bar = make_bar(here, room="sid")
+    here.server.error = EmitError("the queue is away")  # type: ignore[attr-defined]
+
+    def begin_within_a_start() -> None:
+        with bar.held(), bar:
+            raise AssertionError
+
+    ways = {"with": bar.__enter__, "tick": bar.tick, "held": begin_within_a_start}
+    with pytest.raises(EmitError):
+        ways[begin]()
+    assert bar.status == "idle"
+    assert there.load(bar.key) is None or begin == "held"
+    assert there.server.events() == []  # type: ignore[attr-defined]
+    if begin != "held":
+        assert client.keys(f"{tag}:bar:*") == []
+    with make_bar(there, room="sid"):
+        pass
+
+
+def test_a_bar_that_is_ticked_by_hand_is_shown_once_and_had_from_its_first_event_on(
+    boards: list[Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = boards
+    emit = here.server.emit
+
+    def emit_and_try(event: str, data: dict[str, Any], **options: Any) -> None:
+        emit(event, data, **options)
+        with pytest.raises(BarBusyError):
+            make_bar(there).tick()
+
+    bar = make_bar(here, max=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(here.server, "emit", emit_and_try)
+        bar.tick()
+    bar.tick()
+    assert here.server.names() == ["init", "update", "update", "done"]  # type: ignore[attr-defined]
     make_bar(there).tick()
 
 
