@@ -261,6 +261,17 @@ def test_what_is_refused_changes_and_begins_nothing(
     make(board).reset() if not has_begun else None  # nobody has it
 
 
+@pytest.mark.parametrize("options", [{"max": 5}, {"max": 0}], ids=["determinate", "indeterminate"])
+def test_more_steps_than_can_be_counted_are_refused_at_once(board: Board, options: dict[str, Any]) -> None:
+    with make(board, **options) as bar:
+        bar.tick()
+        with pytest.raises(ProgressRangeError, match="beyond 1e90"):
+            bar.tick(steps=10**91)
+        assert bar.current == 1
+    with make(board):
+        pass
+
+
 # ---- how often
 
 
@@ -550,6 +561,25 @@ def test_what_a_job_beside_the_caller_raises_is_logged_and_fails_it(
         assert eventually(lambda: not bar.is_driven)
     assert recorder.events()[-1] == ("failed", {"bar": "rows", "message": "The task failed."})
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_job_that_cannot_be_started_leaves_its_bar_to_others(
+    board: Board, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spawn(*arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bar = make(board)
+    with monkeypatch.context() as patch:
+        patch.setattr(bars.runtime, "spawn", spawn)
+        with pytest.raises(RuntimeError):
+            bar.start(lambda: None)
+    assert recorder.names() == ["init", "failed"]
+    assert not bar.is_driven
+    with make(board), pytest.raises(BarBusyError):
+        bar.start(lambda: None)
+    bar.start(lambda: None)
+    assert eventually(bar.is_done)
 
 
 # ---- cancelling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
@@ -49,7 +50,17 @@ def test_a_record_is_read_as_it_was_written(key: Key) -> None:
     assert type(again.room) is type(key.room)
 
 
-@pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"key": [1]}', b"\xff"])
+def test_a_record_of_a_version_that_keeps_more_is_read() -> None:
+    """While a new version is being rolled out, processes of both share a Redis."""
+    kept = json.loads(record().dumps())
+    kept |= {"colour": "red", "speed": [1.0, 2.0, "new"]}
+    kept["state"]["unit"] = "rows"
+    assert Record.loads(json.dumps(kept)) == record(speed=Speed(1.0, 2.0))
+    del kept["state"]["has_range"], kept["has_job"]
+    assert Record.loads(json.dumps(kept)).key == KEY
+
+
+@pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"key": [1]}', '{"key": [1, 2, 3], "state": 5}', b"\xff"])
 def test_what_is_no_record_is_told(text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whoever reads JSON says it its own way
         Record.loads(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import math
 import secrets
 import threading
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from dtws_sio import conf, dispatch, runtime
 from dtws_sio.exceptions import BarBusyError, Cancelled, EventError, NotRunningError
 from dtws_sio.progress.records import Record
 from dtws_sio.progress.state import (
+    LARGEST,
     UNKNOWN,
     Number,
     Pace,
@@ -424,6 +424,7 @@ class Bar:
 
         Raises:
             BarBusyError: At once, if a job drives the bar already.
+            RuntimeError: If no thread can be started; the bar has failed then.
         """
         if not self._enter():
             self._exit(None, ends=False)
@@ -431,7 +432,11 @@ class Bar:
         job = self._job
         _jobs.set(_jobs.get() - {job})
         work = partial(target, *args, **kwargs)
-        runtime.spawn(contextvars.Context().run, self._work, job, work, translation.get_language())
+        try:
+            runtime.spawn(contextvars.Context().run, self._work, job, work, translation.get_language())
+        except BaseException as error:  # there may be no more threads
+            self._exit(error, ends=True)
+            raise
 
     def _work(self, job: object, target: Callable[[], object], language: str | None) -> None:
         _jobs.set(frozenset({job}))
@@ -757,11 +762,11 @@ class Bar:
     def _arm(self) -> None:
         """Say how far ticks may go without being looked at."""
         state, now = self._state, monotonic()
-        left = state.left
+        left = min(state.left, LARGEST)
         with self._lock:
             self._quiet_until = min(self._due, now + TURN_SECONDS)
             # A float may come to its end a thousandth of a step early.
-            self._quiet_steps = left - 1 if isinstance(left, float) and math.isfinite(left) else left
+            self._quiet_steps = left - 1 if isinstance(left, float) else left
             if state.status != "running" or not self.is_driven:
                 self._quiet_steps = _NEVER
 

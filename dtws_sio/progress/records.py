@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -124,11 +124,22 @@ class Record:
 
     @classmethod
     def loads(cls, text: str | bytes) -> Record:
-        """Give what `dumps` wrote. Raises ValueError if it was something else."""
+        """
+        Give what `dumps` wrote, in this version or in one that keeps more.
+
+        Raises:
+            ValueError: If it was something else.
+        """
         kept = json.loads(text)
         try:
             namespace, name, room = kept.pop("key")
-            state, speed = State(**kept.pop("state")), Speed(*kept.pop("speed"))
-            return cls(Key(namespace, name, named(room)), state, speed, **kept)
+            state, speed = State(**_known(State, kept.pop("state"))), Speed(*kept.pop("speed")[:2])
+            return cls(Key(namespace, name, named(room)), state, speed, **_known(cls, kept))
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"this is no record of a bar: {text[:100]!r}") from error
+            raise ValueError(f"it is no record of a bar: {error!r}") from error
+
+
+def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what this version does not know."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}

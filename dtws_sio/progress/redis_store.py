@@ -159,8 +159,8 @@ class RedisStore:
         self._claim, self._release = script(CLAIM), script(RELEASE)
         self._save, self._keep, self._forget = script(SAVE), script(KEEP), script(FORGET)
         self._replace = script(REPLACE)
-        self._errors = (RedisError, OSError, ValueError)  # the last: somebody else wrote there
-        self._ask_at = self._complain_at = clock()
+        self._errors = (RedisError, OSError)
+        self._ask_at = self._complain_at = self._wonder_at = clock()
 
     def _keys(self, key: Key) -> list[str]:
         name = ":".join(quote(part or "", safe="/") for part in (key.namespace, key.name, key.room))
@@ -190,6 +190,19 @@ class RedisStore:
                     error,
                 )
             return otherwise
+
+    def _wonder(self, place: str, error: ValueError) -> None:
+        """Log what somebody else wrote, once in a while; it is no outage."""
+        now = self._clock()
+        if now >= self._wonder_at:
+            self._wonder_at = now + COMPLAINT_PAUSE
+            logger.warning(
+                "the bar at %s in the message queue %s counts as unknown, as it cannot be read (%s); give each program "
+                "that uses this Redis a MESSAGE_CHANNEL of its own",
+                place,
+                self._name,
+                type(error.__cause__ or error).__name__,
+            )
 
     def _expiry_ms(self) -> int:
         return round(self._expiry() * 1000)
@@ -270,7 +283,11 @@ class RedisStore:
     def _read(self, places: list[str], text: str | None, lives: int) -> tuple[Record, bool] | None:
         if text is None:
             return None
-        record = Record.loads(text)
+        try:
+            record = Record.loads(text)
+        except ValueError as error:
+            self._wonder(places[0], error)
+            return None
         if lives or not record.has_job or record.state.has_ended:
             return record, False
         orphan = record.orphaned()

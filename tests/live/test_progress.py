@@ -444,6 +444,24 @@ def test_who_asks_for_its_bar_does_not_take_it(make: Callable[..., RedisStore]) 
     assert one.keep(KEY, "me") == "lost"
 
 
+def test_what_cannot_be_read_is_unknown_and_no_outage(
+    make: Callable[..., RedisStore], client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = make(), make()
+    one.claim(KEY, "me")
+    one.save(record(), is_kept=True)
+    place, *_ = one._keys(bad := Key("/shop", "rows", "bad"))
+    one.save(Record(bad, State.of(), driver="you"), is_kept=False)
+    client.set(place, '{"secret": 1}')
+    for _ in range(2):
+        assert other.load(bad) is None
+        assert rooms_of(other) == ["sid"]
+        assert not other.claim(KEY, "you"), "drivers are still told of each other"
+    [message] = [record.getMessage() for record in caplog.records]
+    assert place in message
+    assert "secret" not in message
+
+
 def test_an_orphan_is_found_by_one(make: Callable[..., RedisStore]) -> None:
     one, others = make(), [make(), make()]
     one.save(record(has_job=True), is_kept=False)
