@@ -181,9 +181,10 @@ class Board:
         Show a bar to one client that just came into its room, and give what it was shown.
 
         What another process tells may overtake what is loaded here; so it is looked at again afterwards. A record is
-        kept before it is told, so one that did not change meanwhile is older than everything that comes after it.
+        kept before it is told, so one that did not change meanwhile is older than everything that comes after it. One
+        that changes all the time is shown twice: what overtook the second is followed by more, unless it was the end.
         """
-        while True:
+        for _ in range(2):
             bar = self.driven(record.key)
             if bar is not None:
                 return bar.show(sid)
@@ -192,6 +193,9 @@ class Board:
             if again is None or again.version == record.version:
                 return record
             record = again
+        if record.state.has_ended:
+            self.send(record.key, record.newcomer_events(), to=sid)
+        return record
 
     def cancel(self, record: Record) -> None:
         """
