@@ -373,11 +373,30 @@ def test_a_delayed_call_that_finds_its_queue_full_is_told_of(
     go.set()
 
 
-def test_any_function_can_be_called_later(configure: Callable[..., None]) -> None:
-    called: list[float] = []
+@pytest.mark.parametrize("backend", LOCAL)
+def test_what_is_delayed_is_as_it_was_when_it_was_triggered(
+    backend: str, configure: Callable[..., None], runs: Callable[..., None]
+) -> None:
+    ran: list[Any] = []
+    configure(slow=backend)
+    runs(lambda call: ran.append(call.kwargs))
+    with pytest.raises(CallError, match="cannot be queued"):
+        queues.submit(Call("shop.order", 0, {"it": object()}, queue="slow", eta=time.time() + 60))
+    given = {"rows": [1]}
+    queues.submit(Call("shop.order", 0, given, queue="slow", eta=time.time() + 0.05))
+    given["rows"].append(2)
+    assert eventually(lambda: ran)
+    assert ran == [{"rows": [1]}]
+
+
+def test_a_delayed_call_that_is_lost_does_not_show_its_arguments(
+    configure: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure()
-    queues.call_at(time.time() + 0.01, lambda: called.append(1))
-    assert eventually(lambda: called)
+    queues.submit(Call("shop.order", 0, {"card": "4111"}, eta=time.time() + 0.05))
+    monkeypatch.setattr(queues.Queues, "submit", lambda queues, call: 1 / 0)
+    assert eventually(lambda: "the call 'shop.order'[0] was delayed, and failed" in caplog.text)
+    assert "4111" not in caplog.text
 
 
 # ---- the end
