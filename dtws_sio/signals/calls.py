@@ -27,7 +27,7 @@ class Call:
 
     Attributes:
         signal: The name of the signal.
-        position: Which of the functions connected to it, counted from 0 in the order of registration.
+        function: Which of the functions connected to it, as `SignalConnection.name` says.
         kwargs: The arguments, as they were given: what converts them runs beside the function.
         window: `WindowInfo.to_dict()` of the window it is about; None without one.
         queue: The name of the queue it goes through, worked out once.
@@ -36,7 +36,7 @@ class Call:
     """
 
     signal: str
-    position: int
+    function: str
     kwargs: dict[str, Any]
     window: dict[str, Any] | None = None
     queue: str = "default"
@@ -45,7 +45,7 @@ class Call:
 
     def __str__(self) -> str:
         """Name it for log lines, which never show arguments."""
-        return f"{self.signal!r}[{self.position}]"
+        return f"{self.signal!r} ({self.function})"
 
     def is_expired(self, now: float) -> bool:
         """Tell whether it is too late to run it at a moment, in seconds since the epoch."""
@@ -122,7 +122,7 @@ _TIME: Final = (int, float, type(None))
 
 _RULES: Final[dict[str, Any]] = {
     "signal": str,
-    "position": int,
+    "function": str,
     "kwargs": dict,
     "window": (dict, type(None)),
     "queue": str,

@@ -216,7 +216,7 @@ def enqueue(
         CallError, QueueError: As `queues.submit` does.
     """
     window = window_info.to_dict()
-    call = Call(connection.path, connection.position, copied(kwargs), window, queue, times.eta, times.expires)
+    call = Call(connection.path, connection.name, copied(kwargs), window, queue, times.eta, times.expires)
     return queues.submit(call)
 
 
@@ -229,7 +229,8 @@ def _send_to_windows(topics: list[Topic] | None, name: str, kwargs: dict[str, An
         emit(topics, message)
         return
     wanted = {"rooms": topics, "message": message}
-    queues.submit(Call(DELAYED, 0, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
+    name = f"{__name__}.{_emit_later.__name__}"
+    queues.submit(Call(DELAYED, name, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
 
 
 def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:
