@@ -181,7 +181,7 @@ def test_a_newcomer_is_shown_the_bar_alone_row_p_04(open_page: Callable[..., Pag
     second.join("/import")
     assert events_of(second, "after_init") == [
         ("before_init", {}),
-        ("init", {"indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
+        ("init", {"status": "running", "indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
         ("after_init", {}),
     ]
     imports.finish()
@@ -699,7 +699,7 @@ def test_a_bar_is_opened_from_any_code(server: Server, open_page: Callable[..., 
     events = events_of(page, "done")
     assert events[1] == (
         "init",
-        {"bar": "mail", "indeterminate": False, "min": 0, "max": 2, "current": 0, "label": ""},
+        {"bar": "mail", "status": "running", "indeterminate": False, "min": 0, "max": 2, "current": 0, "label": ""},
     )
     assert events[-1] == ("done", {"bar": "mail", "current": 2, "label": "Sending"})
 

@@ -28,6 +28,7 @@ from dtws_sio.exceptions import (
     ProgressTypeError,
 )
 from dtws_sio.progress import bars
+from dtws_sio.progress.records import Key
 from tests.bars import Clock, Mirror, Recorder, board_for, make
 from tests.page import eventually
 
@@ -90,7 +91,15 @@ def test_before_and_after_carry_the_bar_and_init_the_whole_of_it(board: Board, r
         (
             None,
             "init",
-            {"bar": "x", "indeterminate": False, "min": 1, "max": 4, "current": 1, "label": "hello"},
+            {
+                "bar": "x",
+                "status": "running",
+                "indeterminate": False,
+                "min": 1,
+                "max": 4,
+                "current": 1,
+                "label": "hello",
+            },
         ),
         (None, "after_init", {"bar": "x"}),
     ]
@@ -164,9 +173,8 @@ def test_a_reset_shows_the_bar_as_it_was_declared_row_p_10(board: Board, recorde
     bar.tick("x", steps=2)
     recorder.events()
     bar.reset()
-    assert recorder.events() == [
-        ("init", {"bar": "rows", "indeterminate": False, "min": 0, "max": 2, "current": 0, "label": "ready"})
-    ]
+    [(event, data)] = recorder.events()
+    assert (event, data["status"], data["max"], data["current"], data["label"]) == ("init", "idle", 2, 0, "ready")
     assert (bar.status, bar.is_done()) == ("idle", False)
     bar.tick()
     assert bar.current == 1
@@ -182,10 +190,9 @@ def test_a_new_range_is_shown_and_ends_what_is_beyond_it(board: Board, recorder:
     assert (bar.min, bar.max, bar.current) == (-1, 20, 5)
     recorder.events()
     bar.max = 4
-    assert recorder.events() == [
-        ("init", {"bar": "rows", "indeterminate": False, "min": -1, "max": 4, "current": 4, "label": ""}),
-        ("done", {"bar": "rows", "current": 4, "label": ""}),
-    ]
+    (event, data), last = recorder.events()
+    assert (event, data["status"], data["min"], data["max"], data["current"]) == ("init", "running", -1, 4, 4)
+    assert last == ("done", {"bar": "rows", "current": 4, "label": ""})
 
 
 def test_equal_bounds_and_indeterminate_bars_need_finish_rows_p_03_and_p_09(board: Board, recorder: Recorder) -> None:
@@ -218,12 +225,29 @@ def test_it_can_be_told_again_on_request_rows_p_05_and_p_07(board: Board, record
         (None, "update"),
         (None, "init"),
         ("someone", "init"),
+        ("someone", "update"),
     ]
     bar.emit_done()
     assert bar.is_done()
     recorder.events()
     bar.emit_init()
     assert recorder.names() == ["init", "done"]
+    bar.emit_init(to="someone")
+    assert recorder.names() == ["init", "done"]
+
+
+@pytest.mark.parametrize("label", [None, "Reading"])
+def test_whatever_begins_a_bar_says_so_although_nothing_has_moved_row_p_05(
+    board: Board, recorder: Recorder, label: str | None
+) -> None:
+    make(board, "with").__enter__()
+    make(board, "by hand").tick(label, steps=0)
+    begun = [data["status"] for event, data in recorder.events() if event == "init"]
+    assert begun == ["running", "running"]
+    for name in ("with", "by hand"):
+        record = board.load(Key("/import", name, None))
+        assert record is not None
+        assert record.state.status == "running"
 
 
 def test_events_of_a_bar_with_a_room_go_to_the_room(board: Board, recorder: Recorder) -> None:

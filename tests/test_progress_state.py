@@ -300,7 +300,8 @@ def test_no_number_is_too_large_for_a_speed() -> None:
 
 def test_the_events_are_those_of_rows_p_05_p_07_and_p_08() -> None:
     state = State.of(1, 4, label="x").begun().advanced()
-    everything = {"bar": "b", "indeterminate": False, "min": 1, "max": 4, "current": 2, "label": "x"}
+    shown = {"indeterminate": False, "min": 1, "max": 4, "current": 2, "label": "x"}
+    everything = {"bar": "b", "status": "running", **shown}
     assert init_events("b", state) == [
         ("before_init", {"bar": "b"}),
         ("init", everything),

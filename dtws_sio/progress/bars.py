@@ -589,9 +589,10 @@ class Bar:
             self._restart()
             self._is_by_hand = True
             if self.key.name is not None:
-                self._show(quietly=False)
+                self._show(self._state.begun(), quietly=False)
         except BaseException:
             self._is_by_hand = False
+            self._shown = self._state
             self._board.release(self.key, self._driver)
             raise
 
@@ -688,7 +689,7 @@ class Bar:
         with self._wire:
             self._fold()
             if to is not None:
-                self._board.send(self.key, init_events(self.key.name, self._shown), to=to)
+                self._board.send(self.key, self.record().newcomer_events(), to=to)
             elif self._state.has_ended:
                 self._tell(self.record().newcomer_events())
             else:

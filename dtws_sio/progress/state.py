@@ -297,9 +297,10 @@ def _of(name: str | None) -> dict[str, Any]:
 
 
 def init_events(name: str | None, state: State) -> list[Event]:
-    """Give what shows a bar anew. Source: row P-05."""
+    """Give what shows a bar anew; the keys of 0.2, and what its pages ignore. Source: row P-05."""
     shown = {
         **_of(name),
+        "status": state.status,
         "indeterminate": state.indeterminate,
         "min": state.min,
         "max": state.max,
@@ -335,7 +336,7 @@ def refused_events(name: str | None, message: str) -> list[Event]:
 
 
 def newcomer_events(name: str | None, state: State, speed: Speed) -> list[Event]:
-    """Give what shows a bar to whoever comes now; an update says that it has begun. Source: row P-04."""
+    """Give what shows a bar to whoever comes now, with its speed and its end. Source: row P-04."""
     events = init_events(name, state)
     if state.status == "running":
         events += update_events(name, state, speed, with_label=False)
