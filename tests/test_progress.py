@@ -14,6 +14,7 @@ from dtws_sio.exceptions import (
     DuplicateHandlerError,
     EventError,
     InvalidInstanceError,
+    NotRunningError,
     NotServingError,
     ProgressError,
     ProgressRangeError,
@@ -667,6 +668,14 @@ def test_the_namespaces_own_bar_is_cancelled_by_nobody_unless_it_says_so(
     imports.step()
     assert names_of(page, "cancelled")[-1] == "cancelled"
     assert imports.status == "cancelled"
+
+
+def test_the_namespaces_own_bar_is_cancelled_from_code(server: Server, imports: Import) -> None:
+    with pytest.raises(NotRunningError):
+        imports.cancel()
+    imports.tick()
+    imports.cancel()
+    assert imports.cancelled
 
 
 def test_a_users_bar_is_seen_by_all_its_pages_and_cancelled_by_it_alone(

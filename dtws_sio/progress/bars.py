@@ -317,6 +317,8 @@ class Bar:
     def cancelled(self) -> bool:
         """Whether somebody wants the job to stop; ask as often as you like."""
         self._give_way()
+        if self._is_by_hand and monotonic() >= self._poll_at:
+            self._in_hub(self._poll)  # the pulse looks after it while it moves only
         return self._is_to_stop or self._state.status == "cancelled"
 
     def check(self) -> None:
@@ -780,17 +782,21 @@ class Bar:
         with self._wire:
             self._fold()
             self._send()
-            now = monotonic()
-            if self._job is not None:
-                if now >= self._poll_at:
-                    self._poll_at = now + POLL_SECONDS
-                    if self._obey(self._board.keep(self.key, self._driver)) == "lapsed":
-                        self._publish([])
-            elif now >= self._idle_at and self._state == self._shown:
+            self._poll()
+            if self._job is None and monotonic() >= self._idle_at and self._state == self._shown:
                 with self._lock:
                     self._quiet_steps = _NEVER
                 if not self._steps and self._label is None:
                     self._board.pulse.discard(self)
+
+    def _poll(self) -> None:
+        """Tell other processes that it is driven, and hear from them, if that was not done for a while."""
+        with self._wire:
+            now = monotonic()
+            if self.is_driven and now >= self._poll_at:
+                self._poll_at = now + POLL_SECONDS
+                if self._obey(self._board.keep(self.key, self._driver)) == "lapsed":
+                    self._publish([])
 
     def _give_way(self) -> None:
         """Let others run, once in a while, so that what is sent leaves while a loop goes on."""

@@ -436,6 +436,10 @@ class ProgressBarMixin(_Namespace):
         """Raise `Cancelled` if somebody cancelled the bar; as `Bar.check`."""
         self._bar.check()
 
+    def cancel(self) -> None:
+        """Ask whoever drives the bar to stop; as `Bar.cancel`."""
+        self._bar.cancel()
+
     def emit_init(self, to: str | None = None) -> None:
         """Show the bar anew; as `Bar.emit_init`."""
         self._bar.emit_init(to)

@@ -14,7 +14,7 @@ import pytest
 import redis
 
 from dtws_sio.exceptions import EmitError
-from dtws_sio.progress import BarBusyError, Record, redis_store
+from dtws_sio.progress import BarBusyError, Cancelled, Record, redis_store
 from dtws_sio.progress.records import Key
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import State
@@ -435,6 +435,24 @@ def test_a_bar_that_is_ticked_by_hand_is_shown_once_and_had_from_its_first_event
     bar.tick()
     assert here.server.names() == ["init", "update", "update", "done"]  # type: ignore[attr-defined]
     make_bar(there).tick()
+
+
+@pytest.mark.parametrize("way", ["ask", "beat"])
+def test_a_bar_that_is_ticked_by_hand_hears_of_a_cancel_in_another_process(boards: list[Board], way: str) -> None:
+    here, there = boards
+    bar = make_bar(here, max=9)
+    bar.tick()
+    record = there.load(bar.key)
+    assert record is not None
+    there.cancel(record)
+    bar._poll_at = 0
+    if way == "beat":
+        bar.beat()
+        assert bar._is_to_stop
+    assert bar.cancelled
+    with pytest.raises(Cancelled):
+        bar.check()
+    assert here.server.names()[-1] == "cancelled"  # type: ignore[attr-defined]
 
 
 def test_who_asks_for_its_bar_does_not_take_it(make: Callable[..., RedisStore]) -> None:
