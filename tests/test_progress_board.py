@@ -10,7 +10,7 @@ from dtws_sio.exceptions import BarBusyError
 from dtws_sio.progress.board import Board
 from dtws_sio.progress.records import Key, Record
 from dtws_sio.progress.state import State
-from tests.bars import Recorder, board_for, make
+from tests.bars import Recorder, make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +34,6 @@ class Elsewhere:
 
     def in_rooms(self, namespace: str, name: str | None) -> Iterator[tuple[Record, bool]]:
         return ((record, False) for record in self.records)
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def board(recorder: Recorder) -> Board:
-    return board_for(recorder)
 
 
 def at(current: int, *, max: int = 100) -> Record:

@@ -14,16 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtws_sio.exceptions import BarEndedError, Cancelled, ProgressRangeError, ProgressTypeError
-from dtws_sio.progress.state import (
-    UNKNOWN,
-    Pace,
-    Speed,
-    State,
-    end_events,
-    init_events,
-    newcomer_events,
-    update_events,
-)
+from dtws_sio.progress.state import UNKNOWN, Pace, Speed, State, end_events, init_events, newcomer_events, update_events
 
 
 class Level(enum.IntEnum):

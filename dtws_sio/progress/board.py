@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from dtws_sio import conf, runtime
+from dtws_sio import conf
 from dtws_sio.exceptions import BarBusyError, EmitError, NotRunningError
+from dtws_sio.progress.pulse import Pulse
 from dtws_sio.progress.records import Key, Record
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import Event, end_events
@@ -24,19 +24,15 @@ if TYPE_CHECKING:
     from dtws_sio.server import Server
 
     class LiveBar(Protocol):
-        """A bar that this process drives; `dtws_sio.progress.bars.Bar`."""
+        """A bar that this process drives; `dtws_sio.progress.course.Course`."""
 
         @property
         def is_driven(self) -> bool: ...
-        def beat(self) -> None: ...
         def cancel(self) -> None: ...
         def show(self, sid: str) -> Record: ...
 
 
 logger = logging.getLogger("dtws_sio.progress")
-
-BEAT_SECONDS: Final = 0.05
-"""Seconds between two looks at what the bars of this process have not told yet."""
 
 
 class Board:
@@ -211,47 +207,6 @@ class Board:
             self.shared.stop(record)
         else:
             raise NotRunningError
-
-
-class Pulse:
-    """Looks after the bars that move: tells what was held back, also if their work stands still."""
-
-    def __init__(self) -> None:
-        self._bars: set[LiveBar] = set()
-        self._lock = runtime.lock()
-        self._process = 0
-
-    def add(self, bar: LiveBar) -> None:
-        """Look after a bar: call its `beat`. A forked process begins anew: the bars of its parent are driven there."""
-        with self._lock:
-            if self._process == os.getpid():
-                self._bars.add(bar)
-                return
-            self._process, self._bars = os.getpid(), {bar}
-        runtime.spawn(self._loop)
-
-    def discard(self, bar: LiveBar) -> None:
-        """Look after a bar no more."""
-        with self._lock:
-            self._bars.discard(bar)
-
-    def _loop(self) -> None:
-        while True:
-            runtime.sleep(BEAT_SECONDS)
-            with self._lock:
-                if not self._bars:
-                    self._process = 0
-                    return
-                bars = list(self._bars)
-            for bar in bars:
-                self._beat(bar)
-
-    def _beat(self, bar: LiveBar) -> None:
-        try:
-            bar.beat()
-        except Exception:
-            logger.exception("%r could not be looked after", bar)
-            self.discard(bar)
 
 
 _boards: WeakKeyDictionary[Server, Board] = WeakKeyDictionary()

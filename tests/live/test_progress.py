@@ -380,8 +380,8 @@ def test_a_driver_that_was_silent_for_too_long_shows_its_bar_anew(
             time.sleep(0.1)
             bar.tick()
         elif way == "beat":
-            bar._poll_at = 0
-            bar.beat()
+            bar._course.display._poll_at = 0
+            bar._course.beat()
         elif way == "end":
             bar.finish()
         if way != "leave":
@@ -445,10 +445,10 @@ def test_a_bar_that_is_ticked_by_hand_hears_of_a_cancel_in_another_process(board
     record = there.load(bar.key)
     assert record is not None
     there.cancel(record)
-    bar._poll_at = 0
+    bar._course.display._poll_at = 0
     if way == "beat":
-        bar.beat()
-        assert bar._is_to_stop
+        bar._course.beat()
+        assert bar._course.is_to_stop
     assert bar.cancelled
     with pytest.raises(Cancelled):
         bar.check()
@@ -542,7 +542,7 @@ settings.configure(DTWS_SIO={"MESSAGE_QUEUE": sys.argv[1], "MESSAGE_CHANNEL": sy
 django.setup()
 import time
 from dtws_sio.progress import bar
-from dtws_sio.progress.bars import POLL_SECONDS
+from dtws_sio.progress.display import POLL_SECONDS
 job = bar("before", namespace="/shop", max=10)
 job.__enter__()
 child = os.fork()
@@ -584,9 +584,9 @@ if child == 0:
     with task:
         task.tick(); task.tick()
         end = time.monotonic() + 5
-        while task._shown.current != 2 and time.monotonic() < end:
+        while task._course.display.shown.current != 2 and time.monotonic() < end:
             time.sleep(0.01)
-        os._exit(0 if task._shown.current == 2 else 1)
+        os._exit(0 if task._course.display.shown.current == 2 else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
