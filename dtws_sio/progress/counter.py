@@ -33,7 +33,7 @@ class Counter:
     __slots__ = ("label", "lock", "most", "steps", "until")
 
     def __init__(self) -> None:
-        self.lock = runtime.lock()
+        self.lock = runtime.thread_lock()
         self.steps = 0
         self.label: str | None = None
         self.most: Number = NONE
