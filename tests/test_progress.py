@@ -575,6 +575,30 @@ def test_a_subclass_lets_others_watch_until_they_do_not_want_to(server: Server, 
     assert names_of(page, "cancelled")[-1] == "cancelled"
 
 
+def test_a_client_that_watches_a_bar_is_not_taken_for_one_in_its_room(
+    server: Server, visit: Callable[..., Page]
+) -> None:
+    """Rooms of watchers hold no bars, and to look into each costs a question to Redis."""
+    namespace = Staff("/import")
+    namespace.may_watch = lambda sid, bar: True  # type: ignore[method-assign]
+    server.register_namespace(namespace)
+    page = visit("/import")
+    names_of(page, "after_init")
+    with namespace.bar("rows", room="a room", max=3) as rows:
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        looked: list[str | None] = []
+        find = board_of(server).find
+
+        def note(namespace: str, name: str | None, rooms: list[str]) -> Any:
+            looked.extend(rooms)
+            return find(namespace, name, rooms)
+
+        board_of(server).find = note  # type: ignore[method-assign,assignment]
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        assert page.sid in looked
+        assert rows.key.watchers not in looked
+
+
 class Trusting(Import):
     """Who may see what changes with `trusted`."""
 

@@ -157,3 +157,34 @@ def test_events_of_a_bar_with_a_room_go_to_the_room(board: Board, recorder: Reco
     bar = make(board, room="sid-1", max=3)
     bar.tick()
     assert {tuple(to) for to, _, _ in recorder.sent} == {("sid-1", "dtws_sio:bar:rows:sid-1")}
+
+
+def test_what_a_job_left_behind_is_kept_although_nothing_is_new(board: Board, recorder: Recorder) -> None:
+    """Late pages are to know that no job drives it any more, and others may have it."""
+    bar = make(board)
+    with bar.held():
+        bar.tick()
+        record = board.load(bar.key)
+        assert record is not None
+        assert record.has_job
+        recorder.events()
+    record = board.load(bar.key)
+    assert record is not None
+    assert not record.has_job
+    assert recorder.names() == []
+
+
+def test_who_sends_need_not_ask_whether_to_stop(board: Board, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept is answered; only who says nothing for a while asks."""
+    asked: list[float] = []
+    monkeypatch.setattr(board, "keep", lambda key, driver: asked.append(clock.now) or "driven")
+    with make(board, max=100) as bar:
+        for _ in range(40):
+            clock.now += 0.1
+            bar.tick()
+            bar._course.beat()
+        assert not asked
+        for _ in range(40):
+            clock.now += 0.1
+            bar._course.beat()
+    assert 7 <= len(asked) <= 8

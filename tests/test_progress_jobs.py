@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dtws_sio.exceptions import BarBusyError, EventError
+from dtws_sio.exceptions import BarBusyError, EmitError, EventError
 from dtws_sio.progress import jobs
 from tests.bars import Recorder, make
 from tests.page import eventually
@@ -142,3 +142,22 @@ def test_a_job_that_cannot_be_started_leaves_its_bar_to_others(
         bar.start(lambda: None)
     bar.start(lambda: None)
     assert eventually(bar.is_done)
+
+
+def test_a_job_beside_the_caller_gives_its_database_connections_back(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[int] = []
+    monkeypatch.setattr(jobs.dispatch, "give_back_connections", lambda: given_back.append(threading.get_ident()))
+    bar, worked = make(board), []
+    bar.start(lambda: worked.append(threading.get_ident()))
+    assert eventually(lambda: given_back)
+    assert given_back == worked
+
+
+def test_a_job_that_could_not_begin_is_forgotten_by_its_context(board: Board, recorder: Recorder) -> None:
+    before = jobs._mine.get()
+    recorder.error = EmitError("nobody")
+    with pytest.raises(EmitError):
+        make(board).__enter__()
+    assert jobs._mine.get() == before

@@ -98,6 +98,20 @@ def test_memory_is_bounded(known: ProcessStore, monkeypatch: pytest.MonkeyPatch)
     assert known.load(keys[-1]) is not None
 
 
+def test_claims_of_drivers_that_are_gone_are_forgotten(
+    known: ProcessStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST", 10)
+    job = Key("/import", "job", None)
+    known.claim(job, "me", has_job=True)
+    for number in range(30):
+        known.claim(Key("/import", "rows", f"sid-{number}"), "me", has_job=False)
+    clock.now += CLAIM_SECONDS + 1
+    known.claim(KEY, "me", has_job=False)
+    known.save(record())
+    assert set(known._claims) == {job, KEY}
+
+
 def test_one_driver_has_a_bar_until_it_lets_go_or_is_not_heard_of_row_p_13(known: ProcessStore, clock: Clock) -> None:
     assert known.claim(KEY, "me", has_job=False)
     assert known.claim(KEY, "me", has_job=False)

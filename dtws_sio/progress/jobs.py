@@ -66,7 +66,13 @@ class Jobs:
             EmitError, NotServingError: If nobody can be told that it begins.
         """
         self.hold()
-        return self._course.in_hub(self._course.begin, prepare)
+        job = self._course.job
+        try:
+            return self._course.in_hub(self._course.begin, prepare)
+        except BaseException:
+            if self._course.job is not job:
+                _mine.set(_mine.get() - {job})
+            raise
 
     def leave(self, error: BaseException | None, *, ends: bool) -> None:
         """Undo `hold`, or `enter` with what it gave; `error` is what was raised in between."""

@@ -16,7 +16,6 @@ from dtws_sio.client import WATCHERS
 from dtws_sio.dispatch import concurrent, namespace_path
 from dtws_sio.exceptions import (
     InvalidInstanceError,
-    NotRunningError,
     PermissionDeniedError,
     ProgressError,
     ProgressTypeError,
@@ -325,9 +324,6 @@ class ProgressBarMixin(_Namespace):
         record = self._find(sid, _named(data))
         if not self.may_cancel(sid, record):
             raise PermissionDeniedError("You may not cancel this.")
-        driven = self._board().driven(record.key)
-        if driven is None and not record.is_running:
-            raise NotRunningError
         self._board().cancel(record)
         return {"ok": True}
 
