@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from django.db import transaction
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 logger = logging.getLogger("dtws_sio.signals")
+
+LONGEST: Final = 100 * 365 * 86400
+"""Seconds that a signal may have to wait, so that the moment is one that every queue can write."""
 
 EVENT = "signal"
 """The event that carries signals, in both directions; static/src/signals.js knows it."""
@@ -138,8 +141,8 @@ def _moment_to_end(expires: float | datetime | None) -> float | None:
 
 
 def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise SignalError(f"{name}={value!r} is no time; give seconds from now, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < LONGEST:
+        raise SignalError(f"{name}={value!r} is no time; give seconds from now, 0 or more, and less than a century")
     return value
 
 
