@@ -45,6 +45,21 @@ def test_bytes_stay_bytes(value: Any) -> None:
     assert Call.from_json(Call("a", "shop.signals.a", {"it": value}).to_json()).kwargs == {"it": value}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$bytes": "aGVsbG8="},
+        {"$$bytes": "aGVsbG8="},
+        {"$bytes": {"$bytes": "aGVsbG8="}},
+        [{"bytes": "aGVsbG8="}, {"$bytes": ""}, b"hello"],
+        {"a": {"$bytes": "aGVsbG8=", "b": 1}, "file": b"\x00", "c": ["$bytes"]},
+    ],
+)
+def test_what_a_page_sent_does_not_become_bytes_on_the_way(value: Any) -> None:
+    """Functions that are not queued would get it as it is."""
+    assert Call.from_json(Call("a", "shop.signals.a", {"it": value}).to_json()).kwargs == {"it": value}
+
+
 @pytest.mark.parametrize("value", [object(), {1, 2}])
 def test_arguments_without_a_json_form_are_told_where_they_are_queued(value: Any) -> None:
     with pytest.raises(CallError, match=r"arguments of the signal 'shop\.order' cannot be queued"):

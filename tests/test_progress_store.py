@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,9 @@ from dtws_sio.progress.store import CLAIM_SECONDS, ProcessStore
 from dtws_sio.redis_rates import COMPLAINT_PAUSE, OUTAGE_PAUSE, PATIENCE
 from dtws_sio.topics import Topic
 from tests.bars import Clock, Recorder, board_for, make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = Key("/import", "rows", None)
 PASSWORD = "hush-hush"
@@ -96,6 +99,26 @@ def test_memory_is_bounded(known: ProcessStore, monkeypatch: pytest.MonkeyPatch)
     assert known.load(keys[0]) is not None, "a job drives it"
     assert known.load(keys[1]) is None
     assert known.load(keys[-1]) is not None
+
+
+def test_to_save_a_bar_looks_at_the_oldest_only(known: ProcessStore) -> None:
+    looked: list[Key] = []
+
+    class Records(dict[Key, Any]):
+        def __iter__(self) -> Iterator[Key]:
+            for key in super().__iter__():
+                looked.append(key)
+                yield key
+
+        def items(self) -> Any:
+            return ((key, self[key]) for key in self)
+
+    known._records = Records()
+    for number in range(100):
+        known.save(record(Key("/import", "rows", f"sid-{number}")))
+    looked.clear()
+    known.save(record())
+    assert looked == [Key("/import", "rows", "sid-0")]
 
 
 def test_claims_of_drivers_that_are_gone_are_forgotten(

@@ -78,11 +78,14 @@ class ProcessStore:
 
     def _tidy(self, now: float) -> None:
         """Forget what has expired, which is among the oldest, and what is too much."""
-        for key in list(self._records):
-            if self._records[key][1] > now and len(self._records) <= MOST:
+        gone: list[Key] = []
+        for key, (_, until) in self._records.items():
+            if until > now and len(self._records) - len(gone) <= MOST:
                 break
             if not self._is_driven(key):
-                del self._records[key]
+                gone.append(key)
+        for key in gone:
+            del self._records[key]
         if len(self._claims) > MOST:
             self._claims = {key: claim for key, claim in self._claims.items() if (claim.expires or now) >= now}
 
