@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from dtws_sio import identity, runtime
 from dtws_sio.dispatch import Origin
+from dtws_sio.topics import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from dtws_sio.pool import Load, Mailbox
     from dtws_sio.surroundings import Surroundings
     from dtws_sio.topics import Topic
+
+WATCHERS: Final = f"{PREFIX}bar:"
+"""What the rooms begin with about which `ProgressBarMixin.may_watch` decides, and no rule of the project."""
 
 
 class Client:
@@ -111,6 +115,11 @@ class Client:
     def is_stranger(self) -> bool:
         """Whether it was not recognised as a user."""
         return self.identity is None or self.identity.user_key is None
+
+    @property
+    def ruled_rooms(self) -> set[Any]:
+        """Those of its rooms about which the namespace's `may_enter_room` decides."""
+        return {room for room in self.rooms - self.topics if not (isinstance(room, str) and room.startswith(WATCHERS))}
 
     def is_joining(self, namespace: str, rooms: Collection[Any]) -> bool:
         """Whether its connect handler still runs, and it will be in one of these rooms of the namespace."""

@@ -163,6 +163,21 @@ def lock() -> AbstractContextManager[Any]:
     return nullcontext() if current() == "eventlet" else threading.Lock()
 
 
+def thread_lock() -> AbstractContextManager[Any]:
+    """
+    Give a lock for a few instructions that threads of the operating system run too, whatever `threading` was patched
+    to be.
+
+    Whoever has it may take it again: the garbage collector may call anything anywhere. Nothing may wait meanwhile.
+    """
+    if current() == "eventlet":
+        from eventlet import patcher
+
+        made: AbstractContextManager[Any] = patcher.original("threading").RLock()
+        return made
+    return threading.RLock()
+
+
 def starter(function: Callable[[Any], object]) -> Callable[[Any], None]:
     """Give a callable that runs this function beside the caller, often and for short."""
     if current() == "eventlet":

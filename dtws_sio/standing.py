@@ -107,7 +107,7 @@ class Standing:
         if rule is None:
             return
         turn = Turn()
-        for room in client.rooms - client.topics:
+        for room in client.ruled_rooms:
             if not client.is_here:
                 return
             if not rule(request, room):

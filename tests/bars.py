@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dtws_sio.progress import bars, course, display
 from dtws_sio.progress.bars import Bar
 from dtws_sio.progress.board import Board, board_of
 from dtws_sio.progress.records import Key
@@ -11,6 +12,8 @@ from dtws_sio.progress.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.page import Page
 
@@ -23,6 +26,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Let all of a bar go by this clock."""
+    for module in (bars, course, display):
+        monkeypatch.setattr(module, "monotonic", clock)
 
 
 class Recorder:
@@ -70,8 +79,7 @@ def board_for(server: Any) -> Board:
 
 def make(board: Board, name: str | None = "rows", *, room: str | None = None, **state: Any) -> Bar:
     """Make a bar of a board."""
-    has_range = state.pop("has_range", True)
-    return Bar(lambda: board, Key("/import", name, room), State.of(**state), has_range=has_range)
+    return Bar(lambda: board, Key("/import", name, room), State.of(**state))
 
 
 class Mirror:

@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 
 from dtws_sio.server import Server, sio
 from dtws_sio.signals import queues, registry
+from tests.bars import Clock, Recorder, board_for, set_clock
 from tests.handling import Gate
 from tests.page import CONNECT, Page
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_django import DjangoDbBlocker
 
+    from dtws_sio.progress.board import Board
     from dtws_sio.signals import SignalConnection
 
 THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients": False}}
@@ -190,3 +192,26 @@ def sign_in(people: type[User]) -> Callable[[User], dict[str, str]]:
         return {"HTTP_COOKIE": f"sessionid={client.cookies['sessionid'].value}"}
 
     return sign_in
+
+
+# ---- progress bars without clients
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which bars go."""
+    clock = Clock()
+    set_clock(monkeypatch, clock)
+    return clock
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """A server that only notes what is sent."""
+    return Recorder()
+
+
+@pytest.fixture
+def board(recorder: Recorder, clock: Clock) -> Board:
+    """The board of the recorder; its bars beat only when the test says so."""
+    return board_for(recorder)

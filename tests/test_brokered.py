@@ -56,7 +56,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Call, dict[str, Any]]]:
     return seen
 
 
-CALL = Call("shop.order", 0, {"item": 1, "file": b"\xff"}, {"key": "w"}, "reports")
+CALL = Call("shop.order", "shop.signals.order", {"item": 1, "file": b"\xff"}, {"key": "w"}, "reports")
 
 
 # ---- Celery
@@ -74,7 +74,7 @@ def test_times_are_celerys_own(app: Any) -> None:
     """Row S-10: it is Celery that waits, so that nothing is lost with this process."""
     app.conf.task_always_eager = False
     now = time.time()
-    queues.submit(Call("shop.order", 0, {}, None, "reports", now + 60, now + 90))
+    queues.submit(Call("shop.order", "shop.signals.order", {}, None, "reports", now + 60, now + 90))
     queues.submit(CALL)
     with app.connection_for_read() as connection, connection.SimpleQueue("reports") as queue:
         delayed, plain = (queue.get(timeout=5) for _ in range(2))
@@ -102,7 +102,7 @@ def test_a_missing_celery_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(django.VERSION >= (6, 0), reason="this Django has tasks")
 def test_a_django_without_tasks_is_told() -> None:
     with pytest.raises(ConfigurationError, match=r"is 'tasks', which need Django 6\.0, and this is 5\."):
-        queues.submit(Call("shop.order", 0, {}, None, "jobs"))
+        queues.submit(Call("shop.order", "shop.signals.order", {}, None, "jobs"))
 
 
 def tasks(backend: str, **more: Any) -> Any:
@@ -123,7 +123,7 @@ DUMMY = "django.tasks.backends.dummy.DummyBackend"
 def test_a_backend_of_django_runs_the_call(name: str, ran: list[Any]) -> None:
     """The one that takes a queue of that name is found."""
     with tasks(IMMEDIATE):
-        call = Call("shop.order", 0, {"file": b"\xff"}, {"key": "w"}, name)
+        call = Call("shop.order", "shop.signals.order", {"file": b"\xff"}, {"key": "w"}, name)
         assert queues.submit(call).wait(0)["queued"]
     assert ran == [(call, {})]
 
@@ -133,14 +133,14 @@ def test_the_task_is_in_its_queue_with_its_time() -> None:
     from django.tasks import task_backends
 
     with tasks(DUMMY):
-        queues.submit(Call("shop.order", 0, {}, None, "others"))
-        queues.submit(Call("shop.order", 0, {}, None, "jobs", time.time() + 3600))
+        queues.submit(Call("shop.order", "shop.signals.order", {}, None, "others"))
+        queues.submit(Call("shop.order", "shop.signals.order", {}, None, "jobs", time.time() + 3600))
         first, second = task_backends["work"].results
         assert (first.task.queue_name, first.task.run_after) == ("others", None)
         assert second.task.queue_name == "jobs"
         assert second.task.run_after > datetime.datetime.now(tz=datetime.timezone.utc)
         assert first.task.module_path == "dtws_sio.signals.queues.task.run_call"
-        assert Call.from_json(first.args[0]) == Call("shop.order", 0, {}, None, "others")
+        assert Call.from_json(first.args[0]) == Call("shop.order", "shop.signals.order", {}, None, "others")
 
 
 @with_tasks
@@ -148,7 +148,7 @@ def test_where_the_backend_cannot_wait_this_process_does(ran: list[Any]) -> None
     """Row S-10: countdown and eta work with each."""
     with tasks(IMMEDIATE):
         due = time.time() + 0.05
-        queues.submit(Call("shop.order", 0, {}, None, "jobs", due))
+        queues.submit(Call("shop.order", "shop.signals.order", {}, None, "jobs", due))
         assert not ran
         assert eventually(lambda: ran)
         assert time.time() >= due
@@ -160,7 +160,7 @@ def test_a_task_that_comes_too_late_is_not_run(ran: list[Any]) -> None:
     from dtws_sio.signals.queues import execution
 
     with pytest.raises(CallExpiredError):
-        execution.perform(Call("shop.order", 0, {}, None, "jobs", expires=time.time() - 1))
+        execution.perform(Call("shop.order", "shop.signals.order", {}, None, "jobs", expires=time.time() - 1))
     assert not ran
 
 
@@ -168,4 +168,4 @@ def test_a_task_that_comes_too_late_is_not_run(ran: list[Any]) -> None:
 def test_a_queue_that_no_backend_takes_is_told() -> None:
     nothing = pytest.raises(ConfigurationError, match="no backend of the setting TASKS takes the queue 'jobs'")
     with override_settings(TASKS={"default": {"BACKEND": IMMEDIATE, "QUEUES": ["mails"]}}), nothing:
-        queues.submit(Call("shop.order", 0, {}, None, "jobs"))
+        queues.submit(Call("shop.order", "shop.signals.order", {}, None, "jobs"))

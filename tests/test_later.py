@@ -60,7 +60,7 @@ def test_all_are_called_in_the_order_of_their_moments_with_one_timer(timers: Tim
     later, called = Later(), []
     moments = [1000.0 + number / 10 for number in range(200)]
     for moment in random.sample(moments, len(moments)):
-        later.at(moment, lambda moment=moment: called.append((moment, timers.now)))
+        later.at(moment, "it", lambda moment=moment: called.append((moment, timers.now)))
         assert len(timers.set) == 1
     timers.go_on_to(1100)
     assert called == [(moment, moment) for moment in moments]
@@ -71,14 +71,14 @@ def test_all_are_called_in_the_order_of_their_moments_with_one_timer(timers: Tim
 def test_those_of_the_same_moment_keep_their_order(timers: Timers) -> None:
     later, called = Later(), []
     for number in range(10):
-        later.at(1001, lambda number=number: called.append(number))
+        later.at(1001, "it", lambda number=number: called.append(number))
     timers.go_on_to(1001)
     assert called == list(range(10))
 
 
 def test_what_is_due_already_is_called_soon_and_not_here(timers: Timers) -> None:
     later, called = Later(), []
-    later.at(5, lambda: called.append(1))
+    later.at(5, "it", lambda: called.append(1))
     assert not called
     timers.go_on_to(1000)
     assert called == [1]
@@ -88,7 +88,7 @@ def test_what_is_due_already_is_called_soon_and_not_here(timers: Timers) -> None
 def test_the_clock_is_looked_at_again_each_minute(timers: Timers, distance: float) -> None:
     """It may be set; and timers of threads know no year 30,000,000."""
     later, called = Later(), []
-    later.at(timers.now + distance, lambda: called.append(1))
+    later.at(timers.now + distance, "it", lambda: called.append(1))
     assert timers.set[0][0] == 1060
     timers.now += distance  # somebody sets the clock
     timers.set[0][1]()
@@ -98,11 +98,11 @@ def test_the_clock_is_looked_at_again_each_minute(timers: Timers, distance: floa
 def test_no_more_wait_than_may(timers: Timers) -> None:
     later = Later(most=3)
     for _ in range(3):
-        later.at(2000, lambda: None)
+        later.at(2000, "it", lambda: None)
     with pytest.raises(QueueFullError, match="3 calls wait for their time"):
-        later.at(2000, lambda: None)
+        later.at(2000, "it", lambda: None)
     timers.go_on_to(2000)
-    later.at(3000, lambda: None)
+    later.at(3000, "it", lambda: None)
 
 
 def test_one_that_fails_harms_no_other(timers: Timers, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,22 +111,35 @@ def test_one_that_fails_harms_no_other(timers: Timers, caplog: pytest.LogCapture
     def fail() -> None:
         raise ZeroDivisionError
 
-    later.at(1001, fail)
-    later.at(1001, lambda: called.append(1))
+    later.at(1001, "it", fail)
+    later.at(1001, "it", lambda: called.append(1))
     timers.go_on_to(1001)
     assert called == [1]
-    assert "what was delayed failed" in caplog.text
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message == "it was delayed, and failed when its time had come"
+
+
+def test_what_is_due_at_once_is_called_by_one(monkeypatch: pytest.MonkeyPatch, timers: Timers) -> None:
+    """Each of a thousand had had a thread of its own, where there is no eventlet."""
+    later, called, spawned = Later(), [], []
+    monkeypatch.setattr(module.runtime, "spawn", spawned.append)
+    for number in range(300):
+        later.at(1001, "it", lambda number=number: called.append(number))
+    timers.go_on_to(1001)
+    [work] = spawned
+    work()
+    assert called == list(range(300))
 
 
 def test_nothing_happens_after_all_are_forgotten(timers: Timers) -> None:
     later, called = Later(), []
-    later.at(1001, lambda: called.append(1))
-    later.at(1002, lambda: called.append(1))
+    later.at(1001, "it", lambda: called.append(1))
+    later.at(1002, "it", lambda: called.append(1))
     assert later.clear() == 2
     assert not timers.set
     timers.go_on_to(1010)
     assert not called
-    later.at(1011, lambda: called.append(2))
+    later.at(1011, "it", lambda: called.append(2))
     timers.go_on_to(1011)
     assert called == [2]
 
@@ -137,7 +150,7 @@ def test_with_real_timers_and_many_threads_each_is_called_once() -> None:
 
     def add(name: int) -> None:
         for number in range(20):
-            later.at(time.time() + random.random() / 20, partial(called.append, (name, number)))
+            later.at(time.time() + random.random() / 20, "it", partial(called.append, (name, number)))
 
     threads = [threading.Thread(target=add, args=[name]) for name in range(5)]
     for thread in threads:

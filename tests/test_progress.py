@@ -12,7 +12,9 @@ import pytest
 from dtws_sio import Namespace, concurrent
 from dtws_sio.exceptions import (
     DuplicateHandlerError,
+    EventError,
     InvalidInstanceError,
+    NotRunningError,
     NotServingError,
     ProgressError,
     ProgressRangeError,
@@ -180,7 +182,7 @@ def test_a_newcomer_is_shown_the_bar_alone_row_p_04(open_page: Callable[..., Pag
     second.join("/import")
     assert events_of(second, "after_init") == [
         ("before_init", {}),
-        ("init", {"indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
+        ("init", {"status": "running", "indeterminate": False, "min": 0, "max": 3, "current": 1, "label": "one"}),
         ("after_init", {}),
     ]
     imports.finish()
@@ -352,6 +354,43 @@ def test_a_job_that_starts_beside_its_handler_answers_at_once_row_p_13(
     assert events_of(page, "done")[-1] == ("done", {"current": 5, "label": "x"})
 
 
+def test_the_first_example_of_the_guide_runs_to_the_end_of_its_file(server: Server, visit: Callable[..., Page]) -> None:
+    """Nobody can tell how many rows there are: the bar is not done after a hundred, and is cancelled after them."""
+    gate, reached = threading.Event(), threading.Event()
+
+    class Read(ProgressBarMixin, Namespace):
+        def may_cancel(self, sid: str, bar: Record) -> bool:
+            return True
+
+        def on_start(self, sid: str) -> None:
+            self.start(self.read)
+
+        def read(self) -> None:
+            for number in self.track(iter(range(1000)), label="Reading"):
+                if number == 150:
+                    reached.set()
+                    assert gate.wait(10)
+
+    read = Read("/read")
+    server.register_namespace(read)
+    page = visit("/read")
+    names_of(page, "after_init")
+    page.emit("start", namespace="/read")
+    assert reached.wait(10)
+    assert (read.status, read.current, read.indeterminate) == ("running", 150, True)
+    page.emit("cancel", namespace="/read")
+    assert eventually(lambda: read.cancelled)
+    gate.set()
+    assert names_of(page, "cancelled")[-1] == "cancelled"
+
+
+def test_a_range_that_was_given_to_a_namespace_stays_while_it_tracks(server: Server) -> None:
+    shown = Import("/shown", min=5, max=10)
+    server.register_namespace(shown)
+    assert [(shown.min, shown.max) for _ in shown.track("abc")] == [(5, 10)] * 3
+    assert (shown.status, shown.current) == ("done", 10)
+
+
 def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
     server: Server, visit: Callable[..., Page]
 ) -> None:
@@ -366,6 +405,28 @@ def test_what_a_start_raises_fails_the_bar_and_is_no_news_to_the_page(
     page.emit("start", namespace="/broken", id=1)
     assert events_of(page, "failed")[-1] == ("failed", {"message": "The task failed."})
     assert page.next().data[0]["error"]["code"] == "handler_failed"
+
+
+def test_a_start_that_was_refused_shows_nothing_to_anybody(server: Server, visit: Callable[..., Page]) -> None:
+    class Careful(ProgressBarMixin, Namespace):
+        def on_start(self, sid: str, name: str) -> None:
+            if name == "broken":
+                raise ZeroDivisionError("secret")
+            raise EventError("There is no such file.", code="no_file")
+
+    careful = Careful("/careful")
+    server.register_namespace(careful)
+    page, other = visit("/careful"), visit("/careful")
+    for each in (page, other):
+        names_of(each, "after_init")
+    for name, code in (("x", "no_file"), ("broken", "handler_failed")):
+        assert page.ask("start", name, namespace="/careful")[0]["error"]["code"] == code
+    assert (other.arrived(), careful.status) == ([], "idle")
+    careful.finish()
+    names_of(other, "done")
+    page.arrived()
+    page.ask("start", "x", namespace="/careful")
+    assert (other.arrived(), careful.status) == ([], "done")
 
 
 def test_guards_limits_and_annotations_of_a_start_hold_row_p_11(server: Server, visit: Callable[..., Page]) -> None:
@@ -514,6 +575,91 @@ def test_a_subclass_lets_others_watch_until_they_do_not_want_to(server: Server, 
     assert names_of(page, "cancelled")[-1] == "cancelled"
 
 
+def test_a_client_that_watches_a_bar_is_not_taken_for_one_in_its_room(
+    server: Server, visit: Callable[..., Page]
+) -> None:
+    """Rooms of watchers hold no bars, and to look into each costs a question to Redis."""
+    namespace = Staff("/import")
+    namespace.may_watch = lambda sid, bar: True  # type: ignore[method-assign]
+    server.register_namespace(namespace)
+    page = visit("/import")
+    names_of(page, "after_init")
+    with namespace.bar("rows", room="a room", max=3) as rows:
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        looked: list[str | None] = []
+        find = board_of(server).find
+
+        def note(namespace: str, name: str | None, rooms: list[str]) -> Any:
+            looked.extend(rooms)
+            return find(namespace, name, rooms)
+
+        board_of(server).find = note  # type: ignore[method-assign,assignment]
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        assert page.sid in looked
+        assert rows.key.watchers not in looked
+
+
+class Trusting(Import):
+    """Who may see what changes with `trusted`."""
+
+    trusted: set[str] = set()
+
+    def may_watch(self, sid: str, bar: Record) -> bool:
+        return self.user(sid).get_username() in self.trusted or super().may_watch(sid, bar)
+
+
+class Ruled(Trusting):
+    """It has a rule for rooms as well, which lets nobody into any."""
+
+    def may_enter_room(self, request: Any, room: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", [Trusting, Ruled])
+def test_who_may_watch_a_bar_no_longer_is_told_so_and_sees_no_more_of_it(
+    server: Server,
+    visit: Callable[..., Page],
+    people: type[User],
+    sign_in: Callable[[User], dict[str, str]],
+    kind: type[Trusting],
+) -> None:
+    namespace = kind("/import")
+    namespace.trusted = {"ada", "bob"}
+    server.register_namespace(namespace)
+    owner = visit("/import")
+    ada, bob = (visit("/import", **sign_in(people.objects.create(username=name))) for name in ("ada", "bob"))
+    for page in (owner, ada, bob):
+        names_of(page, "after_init")
+    owner.emit("mine", 9, namespace="/import")
+    assert namespace.running.wait(10)
+    for page in (ada, bob):
+        assert ask(page, "watch", {"bar": "rows"})["ok"] is True
+        page.arrived()
+    namespace.trusted = {"ada"}
+    server.recheck()
+    assert events_of(bob, "refused") == [("refused", {"bar": "rows", "message": "You may not see this."})]
+    namespace.step()
+    assert names_of(ada, "after_update") == UPDATE, "the project's own rule has no say here"
+    assert bob.arrived() == []
+    namespace.step(8)
+
+
+def test_a_forgotten_bar_is_watched_by_those_who_may_see_any(
+    server: Server, visit: Callable[..., Page], people: type[User], sign_in: Callable[[User], dict[str, str]]
+) -> None:
+    namespace = Trusting("/import")
+    namespace.trusted = {"ada"}
+    server.register_namespace(namespace)
+    page = visit("/import", **sign_in(people.objects.create(username="ada")))
+    namespace.bar("rows: 1/2", room="a room", max=3).tick()
+    assert ask(page, "watch", {"bar": "rows: 1/2"})["ok"] is True
+    board_of(server)._known._records.clear()
+    server.recheck()
+    namespace.trusted = set()
+    server.recheck()
+    assert events_of(page, "refused")[-1][1]["bar"] == "rows: 1/2"
+
+
 # ---- cancelling
 
 
@@ -548,6 +694,14 @@ def test_the_namespaces_own_bar_is_cancelled_by_nobody_unless_it_says_so(
     assert imports.status == "cancelled"
 
 
+def test_the_namespaces_own_bar_is_cancelled_from_code(server: Server, imports: Import) -> None:
+    with pytest.raises(NotRunningError):
+        imports.cancel()
+    imports.tick()
+    imports.cancel()
+    assert imports.cancelled
+
+
 def test_a_users_bar_is_seen_by_all_its_pages_and_cancelled_by_it_alone(
     open_page: Callable[..., Page], imports: Import, people: type[User], sign_in: Callable[[User], dict[str, str]]
 ) -> None:
@@ -578,7 +732,7 @@ def test_a_bar_is_opened_from_any_code(server: Server, open_page: Callable[..., 
     events = events_of(page, "done")
     assert events[1] == (
         "init",
-        {"bar": "mail", "indeterminate": False, "min": 0, "max": 2, "current": 0, "label": ""},
+        {"bar": "mail", "status": "running", "indeterminate": False, "min": 0, "max": 2, "current": 0, "label": ""},
     )
     assert events[-1] == ("done", {"bar": "mail", "current": 2, "label": "Sending"})
 

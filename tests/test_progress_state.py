@@ -14,16 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dtws_sio.exceptions import BarEndedError, Cancelled, ProgressRangeError, ProgressTypeError
-from dtws_sio.progress.state import (
-    UNKNOWN,
-    Pace,
-    Speed,
-    State,
-    end_events,
-    init_events,
-    newcomer_events,
-    update_events,
-)
+from dtws_sio.progress.state import UNKNOWN, Pace, Speed, State, end_events, init_events, newcomer_events, update_events
 
 
 class Level(enum.IntEnum):
@@ -194,6 +185,29 @@ def test_a_range_that_shrinks_below_what_is_done_ends_it() -> None:
     assert State.of(0, 4).resized(min=2).current == 2
 
 
+@pytest.mark.parametrize(
+    ("state", "count", "shown"),
+    [
+        (State.of(5, 10), 3, (5, 10, False)),
+        (State.of(5, 10), None, (5, 10, False)),
+        (State.of(indeterminate=True), 3, (0, 100, True)),
+        (State.of(has_range=False), 3, (0, 3, False)),
+        (State.of(has_range=False), None, (0, 100, True)),
+        (State.of(2, 100, has_range=False).advanced(3), 4, (2, 9, False)),
+        (State.of(has_range=False, indeterminate=True), 2.5, (0, 2.5, False)),
+        (State.of(has_range=False).resized(max=7), 3, (0, 7, False)),
+    ],
+    ids=str,
+)
+def test_a_loop_gives_a_range_to_what_was_given_none(
+    state: State, count: Any, shown: tuple[float, float, bool]
+) -> None:
+    sized = state.sized(count)
+    assert (sized.min, sized.max, sized.indeterminate) == shown
+    again = sized.sized(count)
+    assert again == sized, "a second loop begins where the first did"
+
+
 @given(
     st.lists(
         st.one_of(
@@ -277,7 +291,8 @@ def test_no_number_is_too_large_for_a_speed() -> None:
 
 def test_the_events_are_those_of_rows_p_05_p_07_and_p_08() -> None:
     state = State.of(1, 4, label="x").begun().advanced()
-    everything = {"bar": "b", "indeterminate": False, "min": 1, "max": 4, "current": 2, "label": "x"}
+    shown = {"indeterminate": False, "min": 1, "max": 4, "current": 2, "label": "x"}
+    everything = {"bar": "b", "status": "running", **shown}
     assert init_events("b", state) == [
         ("before_init", {"bar": "b"}),
         ("init", everything),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from dtws_sio.progress.store import CLAIM_SECONDS, ProcessStore
 from dtws_sio.redis_rates import COMPLAINT_PAUSE, OUTAGE_PAUSE, PATIENCE
 from dtws_sio.topics import Topic
 from tests.bars import Clock, Recorder, board_for, make
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY = Key("/import", "rows", None)
 PASSWORD = "hush-hush"
@@ -49,7 +53,17 @@ def test_a_record_is_read_as_it_was_written(key: Key) -> None:
     assert type(again.room) is type(key.room)
 
 
-@pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"key": [1]}', b"\xff"])
+def test_a_record_of_a_version_that_keeps_more_is_read() -> None:
+    """While a new version is being rolled out, processes of both share a Redis."""
+    kept = json.loads(record().dumps())
+    kept |= {"colour": "red", "speed": [1.0, 2.0, "new"]}
+    kept["state"]["unit"] = "rows"
+    assert Record.loads(json.dumps(kept)) == record(speed=Speed(1.0, 2.0))
+    del kept["state"]["has_range"], kept["has_job"]
+    assert Record.loads(json.dumps(kept)).key == KEY
+
+
+@pytest.mark.parametrize("text", ["", "1", "[]", "{}", '{"key": [1]}', '{"key": [1, 2, 3], "state": 5}', b"\xff"])
 def test_what_is_no_record_is_told(text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whoever reads JSON says it its own way
         Record.loads(text)
@@ -87,6 +101,40 @@ def test_memory_is_bounded(known: ProcessStore, monkeypatch: pytest.MonkeyPatch)
     assert known.load(keys[-1]) is not None
 
 
+def test_to_save_a_bar_looks_at_the_oldest_only(known: ProcessStore) -> None:
+    looked: list[Key] = []
+
+    class Records(dict[Key, Any]):
+        def __iter__(self) -> Iterator[Key]:
+            for key in super().__iter__():
+                looked.append(key)
+                yield key
+
+        def items(self) -> Any:
+            return ((key, self[key]) for key in self)
+
+    known._records = Records()
+    for number in range(100):
+        known.save(record(Key("/import", "rows", f"sid-{number}")))
+    looked.clear()
+    known.save(record())
+    assert looked == [Key("/import", "rows", "sid-0")]
+
+
+def test_claims_of_drivers_that_are_gone_are_forgotten(
+    known: ProcessStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST", 10)
+    job = Key("/import", "job", None)
+    known.claim(job, "me", has_job=True)
+    for number in range(30):
+        known.claim(Key("/import", "rows", f"sid-{number}"), "me", has_job=False)
+    clock.now += CLAIM_SECONDS + 1
+    known.claim(KEY, "me", has_job=False)
+    known.save(record())
+    assert set(known._claims) == {job, KEY}
+
+
 def test_one_driver_has_a_bar_until_it_lets_go_or_is_not_heard_of_row_p_13(known: ProcessStore, clock: Clock) -> None:
     assert known.claim(KEY, "me", has_job=False)
     assert known.claim(KEY, "me", has_job=False)
@@ -106,6 +154,17 @@ def test_bars_of_a_name_are_found_in_all_rooms(known: ProcessStore) -> None:
     for key in (*keys, Key("/import", "other", "a"), Key("/export", "rows", "a")):
         known.save(record(key))
     assert set(known.rooms("/import", "rows")) == keys
+
+
+@pytest.mark.parametrize("name", ["rows", "a:b/c %", "é"])
+@pytest.mark.parametrize("room", ["sid", "a:b/c %", Topic("dtws_sio:auth.user:7")])
+def test_the_bar_is_known_by_the_room_of_its_watchers(name: str, room: str) -> None:
+    key = Key("/import", name, room)
+    again = Key.watched_in("/import", key.watchers)
+    assert again == key
+    assert again is not None
+    assert type(again.room) is type(room)
+    assert [Key.watched_in("/import", other) for other in (room, 5, ("dtws_sio:bar:",))] == [None] * 3
 
 
 def test_an_orphan_has_failed(known: ProcessStore) -> None:
@@ -133,7 +192,7 @@ def test_without_redis_each_process_knows_its_own_and_says_so_once_a_minute(
             assert away.save(record(), is_kept=True) == "driven"
             assert away.keep(KEY, "me") == "driven"
             assert away.load(KEY) is None
-            assert away.rooms("/import", "rows") == []
+            assert list(away.in_rooms("/import", "rows")) == []
             away.stop(record())
             away.release(KEY, "me")
             clock.now += OUTAGE_PAUSE

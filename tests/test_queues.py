@@ -63,7 +63,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Call], Any]], N
 
 
 def call(number: int = 0, /, **fields: Any) -> Call:
-    return Call("shop.order", 0, {"number": number}, **fields)
+    return Call("shop.order", "shop.signals.order", {"number": number}, **fields)
 
 
 @pytest.mark.parametrize("backend", LOCAL)
@@ -164,12 +164,12 @@ def test_a_failure_is_logged_once_and_told_to_django(
     got_request_exception.connect(told_of)
     try:
         with pytest.raises(HandlerFailedError) as caught:
-            queues.submit(Call("shop.order", 0, {"card": "4111"})).wait(5)
+            queues.submit(Call("shop.order", "shop.signals.order", {"card": "4111"})).wait(5)
     finally:
         got_request_exception.disconnect(told_of)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     assert [record.getMessage() for record in caplog.records] == [
-        "the call 'shop.order'[0] of the queue 'default' failed"
+        "the call 'shop.order' (shop.signals.order) of the queue 'default' failed"
     ]
     assert len(told) == 1
 
@@ -201,7 +201,7 @@ def test_each_function_gets_arguments_as_every_queue_would_bring_them(
     given = {"file": b"\xff\x00", "pair": (1, 2), "nested": {"list": []}}
     configure()
     runs(lambda call: call.kwargs)
-    got = queues.submit(Call("shop.order", 0, given)).wait(5)
+    got = queues.submit(Call("shop.order", "shop.signals.order", given)).wait(5)
     assert got == {"file": b"\xff\x00", "pair": [1, 2], "nested": {"list": []}}
     assert got["nested"] is not given["nested"]
 
@@ -209,7 +209,7 @@ def test_each_function_gets_arguments_as_every_queue_would_bring_them(
 def test_arguments_that_no_queue_could_carry_are_refused(configure: Callable[..., None]) -> None:
     configure()
     with pytest.raises(CallError, match="cannot be queued"):
-        queues.submit(Call("shop.order", 0, {"it": object()}))
+        queues.submit(Call("shop.order", "shop.signals.order", {"it": object()}))
 
 
 # ---- processes
@@ -240,7 +240,11 @@ def running(pid: int) -> bool:
 def test_processes_answer_and_end_with_their_queue(caplog: pytest.LogCaptureFixture) -> None:
     """What runs there here is our own function that emits later; without a message queue it cannot, and fails there."""
     processes = Processes()
-    emit_later = Call(DELAYED, 0, {"rooms": None, "message": {"signal": "a", "opts": {}, "id": "1"}})
+    emit_later = Call(
+        DELAYED,
+        "dtws_sio.signals.triggers._emit_later",
+        {"rooms": None, "message": {"signal": "a", "opts": {}, "id": "1"}},
+    )
     for _ in range(2):
         with pytest.raises(HandlerFailedError, match="NotServingError"):
             processes.run(emit_later)
@@ -256,7 +260,7 @@ def test_processes_answer_and_end_with_their_queue(caplog: pytest.LogCaptureFixt
 
 def test_a_process_that_was_killed_is_replaced() -> None:
     processes = Processes()
-    emit_later = Call(DELAYED, 0, {"rooms": 1, "message": 2})
+    emit_later = Call(DELAYED, "dtws_sio.signals.triggers._emit_later", {"rooms": 1, "message": 2})
     with pytest.raises(EventError):
         processes.run(emit_later)
     (first,) = processes._idle
@@ -350,7 +354,7 @@ def test_an_expired_call_is_not_queued(configure: Callable[..., None], caplog: p
     with caplog.at_level(logging.INFO, "dtws_sio"), pytest.raises(CallExpiredError):
         queues.submit(call(expires=time.time() - 1))
     assert [record.getMessage() for record in caplog.records] == [
-        "the call 'shop.order'[0] of the queue 'default' has expired and is not queued"
+        "the call 'shop.order' (shop.signals.order) of the queue 'default' has expired and is not queued"
     ]
 
 
@@ -371,7 +375,7 @@ def test_a_call_that_expires_while_it_waits_is_not_run(
             late.wait(5)
     assert ran == [1]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", "the call 'shop.order'[0] of the queue 'slow' has expired and is not run")
+        ("INFO", "the call 'shop.order' (shop.signals.order) of the queue 'slow' has expired and is not run")
     ]
 
 
@@ -388,11 +392,30 @@ def test_a_delayed_call_that_finds_its_queue_full_is_told_of(
     go.set()
 
 
-def test_any_function_can_be_called_later(configure: Callable[..., None]) -> None:
-    called: list[float] = []
+@pytest.mark.parametrize("backend", LOCAL)
+def test_what_is_delayed_is_as_it_was_when_it_was_triggered(
+    backend: str, configure: Callable[..., None], runs: Callable[..., None]
+) -> None:
+    ran: list[Any] = []
+    configure(slow=backend)
+    runs(lambda call: ran.append(call.kwargs))
+    with pytest.raises(CallError, match="cannot be queued"):
+        queues.submit(Call("shop.order", "shop.signals.order", {"it": object()}, queue="slow", eta=time.time() + 60))
+    given = {"rows": [1]}
+    queues.submit(Call("shop.order", "shop.signals.order", given, queue="slow", eta=time.time() + 0.05))
+    given["rows"].append(2)
+    assert eventually(lambda: ran)
+    assert ran == [{"rows": [1]}]
+
+
+def test_a_delayed_call_that_is_lost_does_not_show_its_arguments(
+    configure: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure()
-    queues.call_at(time.time() + 0.01, lambda: called.append(1))
-    assert eventually(lambda: called)
+    queues.submit(Call("shop.order", "shop.signals.order", {"card": "4111"}, eta=time.time() + 0.05))
+    monkeypatch.setattr(queues.Queues, "submit", lambda queues, call: 1 / 0)
+    assert eventually(lambda: "the call 'shop.order' (shop.signals.order) was delayed, and failed" in caplog.text)
+    assert "4111" not in caplog.text
 
 
 # ---- the end

@@ -72,7 +72,10 @@ def test_the_text_of_a_call_is_json_row_s_51() -> None:
     assert json.loads(str(call)) == expected
 
 
-@pytest.mark.parametrize("arguments", [{"name": ""}, {"name": None}, {"name": "a", "debounce": -1}])
+SENSELESS = [{"name": "a", "debounce": value} for value in ("300", True, [], float("inf"), float("nan"))]
+
+
+@pytest.mark.parametrize("arguments", [{"name": ""}, {"name": None}, {"name": "a", "debounce": -1}, *SENSELESS])
 def test_a_call_that_makes_no_sense_is_told(arguments: Any) -> None:
     with pytest.raises(SignalError):
         JSCall(**arguments)

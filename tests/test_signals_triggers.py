@@ -319,6 +319,8 @@ def test_a_moment_without_a_time_zone_is_in_the_current_one(ran: list[Any]) -> N
         ({"countdown": "1"}, "countdown='1' is no time"),
         ({"countdown": float("inf")}, "is no time"),
         ({"countdown": True}, "is no time"),
+        ({"countdown": 1e15}, "is no time; .* less than a century"),
+        ({"expires": 1e15}, "is no time"),
         ({"eta": 5}, "eta=5 is no moment"),
         ({"expires": "x"}, "expires='x' is no time"),
     ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -17,6 +19,7 @@ from dtws_sio.exceptions import SignalError
 from dtws_sio.signals import WindowInfo, WindowProcessor, render_to_string, set_topics, signal
 from dtws_sio.signals.registry import call_here, connections
 from dtws_sio.signals.tokens import window_of
+from dtws_sio.surroundings import Surroundings
 from tests.conftest import THREADS
 from tests.signals import view_request
 
@@ -38,6 +41,31 @@ def travelled(info: WindowInfo) -> WindowInfo:
 
 def both(info: WindowInfo) -> list[WindowInfo]:
     return [info, travelled(info)]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        None,
+        ZoneInfo("Asia/Tokyo"),
+        datetime.timezone.utc,
+        timezone.get_fixed_timezone(120),
+        datetime.timezone(datetime.timedelta(hours=5, minutes=30)),
+        datetime.timezone(-datetime.timedelta(hours=3), "Brazil"),
+    ],
+    ids=str,
+)
+def test_a_time_zone_arrives_with_the_window_also_if_it_is_only_an_offset_row_s_43(zone: Any) -> None:
+    info = WindowInfo.from_request(None)
+    info.surroundings = Surroundings(time_zone=zone)
+    arrived = travelled(info).surroundings
+    assert arrived is not None
+    if zone is None:
+        assert arrived.time_zone is None
+        return
+    moment = datetime.datetime(2030, 1, 1, 12, tzinfo=zone)
+    again = moment.replace(tzinfo=arrived.time_zone)
+    assert (again.utcoffset(), again.tzname()) == (moment.utcoffset(), moment.tzname())
 
 
 def test_nobodys_window_has_nothing_row_s_40() -> None:

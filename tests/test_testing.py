@@ -23,7 +23,7 @@ from django.test import SimpleTestCase, TestCase
 from django.utils import translation
 
 from dtws_sio import sio
-from dtws_sio.exceptions import CallError, EmitError, QueueError
+from dtws_sio.exceptions import CallError, EmitError, QueueError, TopicError
 from dtws_sio.permissions import login_required
 from dtws_sio.signals import BROADCAST, SERVER, USER, everyone, registry, signal, trigger, trigger_signal
 from dtws_sio.signals.namespace import register
@@ -35,6 +35,7 @@ from dtws_sio.testing import (
     SignalQueue,
     SocketIOClient,
     SocketIOLiveServerTestCase,
+    recording,
 )
 from tests.page import eventually
 
@@ -104,6 +105,12 @@ def test_what_is_for_a_user_is_found_by_the_user() -> None:
     assert queue.emits_to(user) == [Emit("hello")]
 
 
+@pytest.mark.parametrize("to", [SERVER, [], ["a", "b"], [SERVER]])
+def test_what_is_no_single_recipient_is_told(to: Any) -> None:
+    with pytest.raises(TopicError, match=r"emits_to\(.* What was for SERVER is in `calls`"):
+        SignalQueue().emits_to(to)
+
+
 def test_a_delayed_emit_is_recorded_too() -> None:
     """The peer's is a coroutine that nobody awaits; row W-F9."""
     with SignalQueue() as queue:
@@ -157,6 +164,22 @@ def test_what_a_call_queues_is_executed_too() -> None:
         queue.execute()
         assert queue.emits_to("news") == [Emit("done")]
     assert seen == [5]
+
+
+def test_a_function_that_triggers_itself_for_ever_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "MOST_FOLLOWING", 5)
+    seen: list[int] = []
+
+    @signal("shop.poll")
+    def poll(window_info: Any) -> None:
+        seen.append(1)
+        trigger_signal(window_info, "shop.poll", SERVER, countdown=60)
+
+    with SignalQueue() as queue:
+        trigger(None, "shop.poll", to=SERVER)
+        with pytest.raises(RuntimeError, match=r"6 calls were executed, and 'shop\.poll' .* trigger itself again"):
+            queue.execute()
+    assert len(seen) == 6
 
 
 def test_a_failing_call_raises_and_those_after_it_still_wait() -> None:
@@ -400,6 +423,25 @@ class Clients(ClientTestMixin, TestCase):
     def test_a_client_that_is_not_connected_says_so(self) -> None:
         with self.assertRaisesMessage(ConnectionError, "call connect() first"):
             self.socketio().emit("a")
+
+    def test_a_client_without_a_namespace_has_no_sid(self) -> None:
+        with self.assertRaisesMessage(ConnectionError, "call connect() first"):
+            _ = self.socketio().sid
+
+    def test_a_connection_that_the_server_closes_is_told_at_once(self) -> None:
+        sio.on("leave", lambda sid: sio.disconnect(sid))
+        sio.on("close", lambda sid: sio.eio.disconnect(sio.manager.eio_sid_from_sid(sid, "/")))
+        sio.on("leave", lambda sid: sio.disconnect(sid, namespace="/shop"), namespace="/shop")
+        for event, namespace in (("leave", "/"), ("close", "/"), ("leave", "/shop")):
+            client = self.socketio()
+            client.connect()
+            if namespace != "/":
+                client.connect(namespace)
+            with self.subTest(event=event, namespace=namespace):
+                began = time.monotonic()
+                with self.assertRaisesMessage(ConnectionResetError, f"an acknowledgement of '{event}'"):
+                    client.call(event, namespace=namespace)
+                assert time.monotonic() - began < 2
 
     def test_signals_reach_functions_and_pages(self) -> None:
         """A function that is queued runs in the transaction too."""

@@ -1,76 +1,36 @@
 """
 `Bar`: what drives a progress bar, from a handler, a view, a command, a thread or a task of another process.
 
-A tick that sends nothing is only counted; `Bar.tick` is all that runs for it. Everything else happens in the thread of
-the hub, with `_wire` held, which keeps what is sent in order.
+Behind it, each in a module of its name: the counter of the ticks that send nothing, the course from begin to end, the
+display of it to pages, and the jobs. Everything but the counter happens in the thread of the hub.
 """
 
 from __future__ import annotations
 
-import contextvars
-import logging
-import math
-import secrets
-import threading
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.utils import translation
 from django.utils.functional import Promise
 
-from dtws_sio import conf, dispatch, runtime
-from dtws_sio.exceptions import BarBusyError, Cancelled, EventError, NotRunningError
-from dtws_sio.progress.records import Record
-from dtws_sio.progress.state import (
-    UNKNOWN,
-    Number,
-    Pace,
-    Speed,
-    State,
-    end_events,
-    init_events,
-    number,
-    update_events,
-)
+from dtws_sio import runtime
+from dtws_sio.exceptions import Cancelled, NotRunningError
+from dtws_sio.progress.course import TURN_SECONDS, Course
+from dtws_sio.progress.jobs import Jobs
+from dtws_sio.progress.tracking import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from typing_extensions import Self
 
     from dtws_sio.progress.board import Board
-    from dtws_sio.progress.records import Key
-    from dtws_sio.progress.redis_store import Answer
-    from dtws_sio.progress.state import Event
-
-logger = logging.getLogger("dtws_sio.progress")
+    from dtws_sio.progress.records import Key, Record
+    from dtws_sio.progress.state import Number, State
 
 T = TypeVar("T")
-
-TURN_SECONDS: Final = 0.01
-"""Seconds after which a loop that ticks lets others run."""
-
-POLL_SECONDS: Final = 0.5
-"""Seconds between two questions to the store whether somebody cancelled a job, if it sends nothing."""
-
-IDLE_SECONDS: Final = 1.0
-"""Seconds after which a bar that no job drives and that does not move is not looked after any more."""
-
-FAILED: Final = "The task failed."
-"""What a page is told of an error; what was raised is for the log."""
-
-STOPPED: Final = "The task stopped before its end."
-"""What a page is told of a loop that was left."""
-
-_NEVER: Final = -1
-"""A number of steps that no tick stays below, so that each is looked at."""
-
-_jobs: contextvars.ContextVar[frozenset[object]] = contextvars.ContextVar("dtws_sio_jobs", default=frozenset())
-"""The jobs in this context: what belongs to one may go on where others are told that the bar is busy."""
 
 
 class Bar:
@@ -93,51 +53,21 @@ class Bar:
         key: Names it.
         state: How it begins.
         owner: The key of the user whose it is, if it is a user's.
-        has_range: Whether its range was given, so that `track` leaves it alone.
 
     Source: rows P-01 to P-13.
     """
 
-    def __init__(
-        self,
-        find_board: Callable[[], Board],
-        key: Key,
-        state: State,
-        *,
-        owner: str | None = None,
-        has_range: bool = True,
-    ) -> None:
+    def __init__(self, find_board: Callable[[], Board], key: Key, state: State, *, owner: str | None = None) -> None:
         self.key = key
         self.owner = owner
-        self._find_board = find_board
-        self._has_range = has_range
-        self._driver = secrets.token_hex(8)
-        self._lock = runtime.lock()
-        self._wire = threading.RLock()  # eventlet and gevent patch it: greenlets wait for each other here
-        self._initial = self._state = self._shown = state
-        # What ticks have counted and nobody was told, and up to where they may without being looked at.
-        self._steps = 0
-        self._label: str | None = None
-        self._quiet_steps: Number = _NEVER
-        self._quiet_until = 0.0
-        self._due = self._turn_at = self._poll_at = self._idle_at = 0.0
-        self._job: object | None = None
-        self._holders = 0
+        self._course = Course(find_board, key, state, owner)
+        self._jobs = Jobs(self._course)
+        self._counter = self._course.counter
         self._levels: list[bool] = []
-        self._is_owned = False
-        self._is_by_hand = False
-        self._is_to_stop = False
-        self._is_lost = False
-        self._version = 0
-        self._pace = Pace()
-        self._speed: Speed = UNKNOWN
+        self._turn_at = 0.0
 
     def __repr__(self) -> str:
-        return f"<Bar {self.key.name!r} of {self.key.namespace}: {self.current!r} of {self.max!r}, {self.status}>"
-
-    @property
-    def _board(self) -> Board:
-        return self._find_board()
+        return repr(self._course)
 
     # What it shows
 
@@ -154,10 +84,12 @@ class Bar:
     @property
     def state(self) -> State:
         """Where it stands, with what was not told yet."""
-        state, steps, label = self._state, self._steps, self._label
-        if state.has_ended or not (steps or label is not None):
-            return state
-        return state.advanced(steps, label)
+        return self._course.state
+
+    @property
+    def declared(self) -> Record:
+        """The bar as it is before it begins."""
+        return self._course.declared
 
     @property
     def status(self) -> str:
@@ -167,7 +99,7 @@ class Bar:
     @property
     def indeterminate(self) -> bool:
         """Whether nobody knows where it ends."""
-        return self._state.indeterminate
+        return self.state.indeterminate
 
     @property
     def label(self) -> str:
@@ -186,7 +118,7 @@ class Bar:
     @property
     def min(self) -> Number:
         """Where it begins; may be changed while it runs."""
-        return self._state.min
+        return self.state.min
 
     @min.setter
     def min(self, value: Number) -> None:
@@ -195,7 +127,7 @@ class Bar:
     @property
     def max(self) -> Number:
         """Where it is done; may be changed while it runs, also to less than what was done already."""
-        return self._state.max
+        return self.state.max
 
     @max.setter
     def max(self, value: Number) -> None:
@@ -226,12 +158,13 @@ class Bar:
         Source: rows P-06 to P-09; the events are handled in static/src/progress.js.
         """
         if type(steps) is int and (label is None or type(label) is str):
-            with self._lock:
-                taken = self._steps + steps
-                if taken < self._quiet_steps and steps >= 0 and monotonic() < self._quiet_until:
-                    self._steps = taken
+            counter = self._counter
+            with counter.lock:
+                counted = counter.steps + steps
+                if counted < counter.most and steps >= 0 and monotonic() < counter.until:
+                    counter.steps = counted
                     if label is not None:
-                        self._label = label
+                        counter.label = label
                     return
         text = _text(label)
         self._change(lambda state: state.advanced(steps, text))
@@ -260,7 +193,7 @@ class Bar:
 
         Source: row P-10.
         """
-        self._in_hub(self._reset, self._is_mine())
+        self._course.in_hub(self._course.reset, self._jobs.is_mine)
 
     def finish(self, label: str | None = None) -> None:
         """
@@ -295,7 +228,7 @@ class Bar:
         Args:
             to: The client's sid.
         """
-        self._in_hub(self._emit_init, to)
+        self._course.in_hub(self._course.show_again, to)
 
     def emit_update(self, label: str | None = None) -> None:
         """
@@ -328,7 +261,10 @@ class Bar:
     def cancelled(self) -> bool:
         """Whether somebody wants the job to stop; ask as often as you like."""
         self._give_way()
-        return self._is_to_stop or self._state.status == "cancelled"
+        course = self._course
+        if course.is_moved_by_hand and course.display.is_poll_due:
+            course.in_hub(course.poll)  # the pulse looks after it while it moves only
+        return course.is_to_stop or self.status == "cancelled"
 
     def check(self) -> None:
         """
@@ -337,7 +273,7 @@ class Bar:
         Raises:
             Cancelled: If so; the pages are told.
         """
-        if self.cancelled and self._in_hub(self._stop):
+        if self.cancelled and self._course.in_hub(self._course.stop):
             raise Cancelled
 
     def cancel(self) -> None:
@@ -348,28 +284,29 @@ class Bar:
             NotRunningError: If nobody does.
         """
         if self.is_driven:
-            self._is_to_stop = True
+            self._course.cancel()
             return
-        record = self._board.load(self.key)
+        board = self._course.board
+        record = board.load(self.key)
         if record is None:
             raise NotRunningError
-        self._board.cancel(record)
+        board.cancel(record)
 
     @property
     def is_driven(self) -> bool:
         """Whether it is here that it is driven."""
-        return self._job is not None or (self._is_by_hand and self._state.status == "running")
+        return self._course.is_driven
 
     # Jobs
 
     def __enter__(self) -> Self:
-        self._levels.append(self._enter())
+        self._levels.append(self._jobs.enter())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._exit(error, ends=self._levels.pop())
+        self._jobs.leave(error, ends=self._levels.pop())
 
     def track(
         self,
@@ -381,8 +318,8 @@ class Bar:
         """
         Give the things one by one, and tick after each.
 
-        Around the loop the bar begins and finishes; within `with bar:` it only ticks. If the bar was given no range,
-        and it can be told how many things there are, that is its range; else it is indeterminate. A loop that is left
+        Around the loop the bar begins and finishes; within `with bar:` it only ticks. A bar that was given no `max`
+        takes its range from the number of things, and is indeterminate where nobody can tell it. A loop that is left
         early fails the bar: say `finish()` before `break` if that is its end.
 
         Args:
@@ -394,31 +331,7 @@ class Bar:
             Cancelled: From the loop, once somebody cancelled the bar.
             BarBusyError: From the loop, if a job drives the bar already.
         """
-        count = None if self._has_range else _length(things) if total is None else total
-        ends = self._enter(count)
-        try:
-            if count and not ends:
-                self._change(lambda state: _with_more(state, count), is_new=True)
-            if isinstance(label, (str, Promise)):
-                self.tick(str(label), steps=0)
-            name = label if callable(label) else _nothing
-            for thing in things:
-                self.check()
-                text = name(thing)
-                if text is not None and not self._state.has_ended:
-                    self.tick(text, steps=0)
-                yield thing
-                if not self._state.has_ended:
-                    self.tick()
-            self.check()
-        except GeneratorExit:
-            self._exit(_StoppedError() if ends else None, ends=ends)
-            raise
-        except BaseException as error:
-            self._exit(error, ends=ends)
-            raise
-        else:
-            self._exit(None, ends=ends)
+        return track(self, self._course, self._jobs, things, label=label, total=total)
 
     def start(self, target: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """
@@ -431,380 +344,37 @@ class Bar:
 
         Raises:
             BarBusyError: At once, if a job drives the bar already.
+            RuntimeError: If no thread can be started; the bar has failed then.
         """
-        if not self._enter():
-            self._exit(None, ends=False)
-            raise BarBusyError
-        job = self._job
-        _jobs.set(_jobs.get() - {job})
-        work = partial(target, *args, **kwargs)
-        runtime.spawn(contextvars.Context().run, self._work, job, work, translation.get_language())
+        self._jobs.start(partial(target, *args, **kwargs))
 
-    def _work(self, job: object, target: Callable[[], object], language: str | None) -> None:
-        _jobs.set(frozenset({job}))
-        error: BaseException | None = None
-        try:
-            with translation.override(language):
-                target()
-        except Cancelled as raised:
-            error = raised
-        except BaseException as raised:
-            error = raised
-            logger.exception("the job of %r failed", self)
-        finally:
-            self._exit(error, ends=True)
-            dispatch.give_back_connections()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """
-        Keep others from driving the bar, which it does not begin; what the block raises fails it.
+        Keep others from driving the bar, which it does not begin; what the block raises fails it if its work has begun.
 
         Raises:
             BarBusyError: If a job drives it already.
         """
-        self._hold()
-        try:
-            yield
-        except BaseException as error:
-            self._exit(error, ends=False)
-            raise
-        else:
-            self._exit(None, ends=False)
+        return self._jobs.held()
 
-    def _is_mine(self) -> bool:
-        """Tell whether the job that drives it is this context's."""
-        return self._job is not None and self._job in _jobs.get()
+    # How
 
-    def _hold(self) -> None:
-        if self._is_mine():
-            with self._lock:
-                self._holders += 1
-            return
-        self._in_hub(self._take)
-        _jobs.set(_jobs.get() | {self._job})
-
-    def _take(self) -> None:
-        with self._wire:
-            if self._job is not None:
-                raise BarBusyError
-            self._board.claim(self.key, self._driver, self, has_job=True)
-            self._catch_up()
-            self._job, self._holders = object(), 1
-            self._is_to_stop = self._is_lost = False
-            self._restart()
-            self._watch()
-
-    def _enter(self, count: Number | None = None) -> bool:
-        """Begin a job of so many steps, or go on within one; give whether the job ends with this."""
-        self._hold()
-        if self._is_owned:
-            return False
-        self._is_owned = True
-        try:
-            self._in_hub(self._begin, count)
-        except BaseException:
-            self._is_owned = False
-            self._in_hub(self._give_up)
-            raise
-        return True
-
-    def _begin(self, count: Number | None) -> None:
-        with self._wire:
-            self._fold()
-            state = self._state if self._is_by_hand and self._state.status == "running" else self._initial
-            self._state = (state if count is None else _with_more(state, count)).begun()
-            self._restart()
-            self._show(quietly=False)
-
-    def _give_up(self) -> None:
-        with self._wire:
-            self._holders -= 1
-            if not self._holders:
-                self._job = None
-                self._state = self._shown = self._initial
-                self._board.release(self.key, self._driver)
-
-    def _exit(self, error: BaseException | None, *, ends: bool) -> None:
-        job = self._job
-        is_last = self._in_hub(self._leave, error, ends)
-        if is_last:
-            _jobs.set(_jobs.get() - {job})
-
-    def _leave(self, error: BaseException | None, ends: bool) -> bool:
-        with self._wire:
-            self._fold()
-            with self._lock:
-                self._holders -= 1
-                is_last = self._holders == 0
-            if ends:
-                self._is_owned = False
-            if not self._state.has_ended and (ends or (is_last and (error is not None or self._is_to_stop))):
-                self._state = self._ended_by(error)
-            if is_last:
-                self._job = None
-                self._is_by_hand = False
-            self._send(is_leaving=is_last)
-            return is_last
-
-    def _ended_by(self, error: BaseException | None) -> State:
-        has_just_stopped = isinstance(error, (_StoppedError, GeneratorExit))
-        if isinstance(error, Cancelled) or (self._is_to_stop and (error is None or has_just_stopped)):
-            return self._state.cancelled()
-        if error is None:
-            return self._state.finished()
-        if has_just_stopped:
-            return self._state.failed(STOPPED)
-        return self._state.failed(error.message if isinstance(error, EventError) else FAILED)
-
-    # In the thread of the hub
-
-    def _in_hub(self, function: Callable[..., T], *args: Any) -> T:
-        result: T = self._board.server.run_here(function, *args)
-        return result
-
-    def _change(self, change: Callable[[State], State], *, is_due: bool = False, is_new: bool = False) -> None:
-        self._in_hub(self._apply, change, is_due, is_new)
+    def _change(self, change: Callable[[State], State], *, is_due: bool = False) -> None:
+        self._course.in_hub(self._course.change, change, is_due)
         self._give_way()
-
-    def _apply(self, change: Callable[[State], State], is_due: bool, is_new: bool) -> None:
-        with self._wire:
-            self._fold()
-            if not self.is_driven:
-                self._begin_by_hand(change)
-            self._state = change(self._state)
-            self._watch()
-            if is_new and not self._state.has_ended:
-                self._show()
-            else:
-                self._send(is_due=is_due)
-
-    def _begin_by_hand(self, change: Callable[[State], State]) -> None:
-        """Let the first change begin the bar, unless it is refused."""
-        self._board.claim(self.key, self._driver, self, has_job=False)
-        try:
-            self._catch_up()
-            change(self._state)
-            self._is_to_stop = self._is_lost = False
-            self._restart()
-            if self.key.name is not None:
-                self._show(quietly=False)
-        except BaseException:
-            self._board.release(self.key, self._driver)
-            raise
-        self._is_by_hand = True
-
-    def _catch_up(self) -> None:
-        """Go on from where another process left a namespace's own bar; one that was forgotten is as it was declared."""
-        if self.key.name is None and not self._is_by_hand:
-            record = self._board.load(self.key) or self.declared
-            self._state = self._shown = record.state
-
-    def _restart(self) -> None:
-        self._due = 0.0
-        self._pace = Pace()
-        self._speed = self._pace.speed(self._state, monotonic())
-
-    def _fold(self) -> None:
-        """Take in what ticks have counted."""
-        with self._lock:
-            steps, label = self._steps, self._label
-            self._steps, self._label = 0, None
-        if (steps or label is not None) and not self._state.has_ended:
-            self._state = self._state.advanced(steps, label)
 
     def _resize(self, **bounds: Number) -> None:
-        self._in_hub(self._apply_range, bounds)
+        self._course.in_hub(self._course.resize, bounds)
         self._give_way()
-
-    def _apply_range(self, bounds: dict[str, Number]) -> None:
-        with self._wire:
-            self._fold()
-            state = self._state.resized(**bounds)
-            if self.is_driven or self.key.name is None or self._version:
-                self._change_range(state)
-            else:
-                self._state = self._initial = self._shown = state  # nobody sees it yet
-            self._has_range = True
-
-    def _change_range(self, state: State) -> None:
-        if state.status == "idle":
-            self._initial = state
-        self._state = state
-        if state.has_ended:
-            self._show(replace(state, status="running"))
-            self._shown = replace(state, status="running")
-            self._send()
-        else:
-            self._show()
-
-    def _reset(self, is_mine: bool) -> None:
-        with self._wire:
-            if self._job is not None and not is_mine:
-                raise BarBusyError
-            self._fold()
-            if self._job is None:
-                self._board.claim(self.key, self._driver, self, has_job=False)
-            self._state = self._initial
-            self._is_by_hand = False
-            self._restart()
-            self._show()
-
-    def _stop(self) -> bool:
-        with self._wire:
-            self._fold()
-            if not self._state.has_ended:
-                self._state = self._state.cancelled()
-                self._send()
-            return self._state.status == "cancelled"
-
-    # What the pages are told
-
-    @property
-    def declared(self) -> Record:
-        """The bar as it is before it begins."""
-        return Record(self.key, self._initial, owner=self.owner, driver=self._driver)
-
-    def record(self) -> Record:
-        """Give it as its pages see it."""
-        return Record(
-            self.key,
-            self._shown,
-            self._speed,
-            owner=self.owner,
-            driver=self._driver,
-            has_job=self._job is not None,
-            version=f"{self._driver}:{self._version}",
-        )
-
-    def show(self, sid: str) -> Record:
-        """Show it to one client, between two other things that it tells; give what it was shown."""
-        with self._wire:
-            record = self.record()
-            self._board.send(self.key, record.newcomer_events(), to=sid)
-            return record
-
-    def _emit_init(self, to: str | None) -> None:
-        with self._wire:
-            self._fold()
-            if to is not None:
-                self._board.send(self.key, init_events(self.key.name, self._shown), to=to)
-            elif self._state.has_ended:
-                self._tell(self.record().newcomer_events())
-            else:
-                self._show()
-
-    def _show(self, state: State | None = None, *, quietly: bool = True) -> None:
-        """Show it anew to everybody; who begins a bar is told if that cannot be done."""
-        self._shown = self._state if state is None else state
-        self._save()
-        events = init_events(self.key.name, self._shown)
-        if quietly:
-            self._tell(events)
-        else:
-            self._board.send(self.key, events)
-        self._arm()
-
-    def _send(self, *, is_due: bool = False, is_leaving: bool = False) -> None:
-        """Tell what is new, if it is time for it; the end always, and what came before it."""
-        state, shown = self._state, self._shown
-        has_ended = state.has_ended and not shown.has_ended
-        is_new = state.current != shown.current or state.label != shown.label
-        now = monotonic()
-        if not (has_ended or is_due or (is_new and now >= self._due)):
-            if is_leaving:
-                self._save()
-            self._arm()
-            return
-        events: list[Event] = []
-        if is_new or is_due:
-            self._speed = self._pace.speed(state, now)
-            events += update_events(self.key.name, state, self._speed, with_label=state.label != shown.label)
-        if has_ended:
-            events += end_events(self.key.name, state)
-        self._due = now + 1 / conf.settings().progress_rate
-        self._shown = state
-        self._save()
-        self._tell(events)
-        self._arm()
-
-    def _save(self) -> None:
-        """Keep what the pages are about to be told; first, so that whoever loads it later misses nothing."""
-        self._version += 1
-        state = self._shown
-        is_kept = self._job is not None or (self._is_by_hand and not state.has_ended)
-        self._poll_at = monotonic() + POLL_SECONDS
-        self._obey(self._board.save(self.record(), is_kept=is_kept))
-
-    def _obey(self, answer: Answer) -> None:
-        """Do as the store says; where another one took the bar over, as this one was thought dead, it is not ours."""
-        if answer != "driven":
-            self._is_to_stop = True
-            self._is_lost = answer == "lost"
-
-    def _tell(self, events: list[Event]) -> None:
-        if not self._is_lost:
-            self._board.tell(self.key, events)
-
-    def _arm(self) -> None:
-        """Say how far ticks may go without being looked at."""
-        state, now = self._state, monotonic()
-        left = state.left
-        with self._lock:
-            self._quiet_until = min(self._due, now + TURN_SECONDS)
-            # A float may come to its end a thousandth of a step early.
-            self._quiet_steps = left - 1 if isinstance(left, float) and math.isfinite(left) else left
-            if state.status != "running" or not self.is_driven:
-                self._quiet_steps = _NEVER
-
-    def _watch(self) -> None:
-        self._idle_at = monotonic() + IDLE_SECONDS
-        self._board.pulse.add(self)
-
-    def beat(self) -> None:
-        """Tell what is due, and ask whether somebody cancelled it; called many times a second while it moves."""
-        with self._wire:
-            self._fold()
-            self._send()
-            now = monotonic()
-            if self._job is not None:
-                if now >= self._poll_at:
-                    self._poll_at = now + POLL_SECONDS
-                    self._obey(self._board.keep(self.key, self._driver))
-            elif now >= self._idle_at and self._state == self._shown:
-                with self._lock:
-                    self._quiet_steps = _NEVER
-                if not self._steps and self._label is None:
-                    self._board.pulse.discard(self)
 
     def _give_way(self) -> None:
         """Let others run, once in a while, so that what is sent leaves while a loop goes on."""
         now = monotonic()
-        if now >= self._turn_at and self._board.server.is_here():
+        if now >= self._turn_at and self._course.board.server.is_here():
             self._turn_at = now + TURN_SECONDS
             runtime.sleep(0)
-
-
-class _StoppedError(Exception):
-    """A loop was left before its end."""
-
-
-def _with_more(state: State, count: Number) -> State:
-    """Give a range that ends so many steps from here."""
-    return state.determined().resized(max=state.current + number(count, "total"))
-
-
-def _nothing(thing: object) -> str | None:
-    return None
 
 
 def _text(label: Any) -> Any:
     """Give a translation that waits for its language as text; what is no text is found out later."""
     return str(label) if isinstance(label, Promise) else label
-
-
-def _length(things: Iterable[Any]) -> int | None:
-    try:
-        return len(things)  # type: ignore[arg-type]
-    except TypeError:
-        return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from dtws_sio import conf, runtime
+from dtws_sio import conf
 from dtws_sio.exceptions import BarBusyError, EmitError, NotRunningError
+from dtws_sio.progress.pulse import Pulse
 from dtws_sio.progress.records import Key, Record
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import Event, end_events
@@ -24,19 +24,15 @@ if TYPE_CHECKING:
     from dtws_sio.server import Server
 
     class LiveBar(Protocol):
-        """A bar that this process drives; `dtws_sio.progress.bars.Bar`."""
+        """A bar that this process drives; `dtws_sio.progress.course.Course`."""
 
         @property
         def is_driven(self) -> bool: ...
-        def beat(self) -> None: ...
         def cancel(self) -> None: ...
         def show(self, sid: str) -> Record: ...
 
 
 logger = logging.getLogger("dtws_sio.progress")
-
-BEAT_SECONDS: Final = 0.05
-"""Seconds between two looks at what the bars of this process have not told yet."""
 
 
 class Board:
@@ -83,10 +79,16 @@ class Board:
         self._live[key] = bar
 
     def release(self, key: Key, driver: str) -> None:
-        """Let others have a bar of which nothing was kept."""
+        """Let others have a bar."""
         self._known.release(key, driver)
         if self.shared is not None:
             self.shared.release(key, driver)
+
+    def forget(self, key: Key, driver: str) -> None:
+        """Forget what was kept of a bar that its driver could not begin."""
+        self._known.forget(key)
+        if self.shared is not None:
+            self.shared.forget(key, driver)
 
     def save(self, record: Record, *, is_kept: bool) -> Answer:
         """Keep where a bar stands; the answer says whether its driver should go on."""
@@ -115,9 +117,12 @@ class Board:
         found = self.shared.load(key)
         if found is None:
             return self._known.load(key)
-        record, is_orphan = found
+        return self._noted(*found)
+
+    def _noted(self, record: Record, is_orphan: bool) -> Record:
+        """Tell the pages of a bar that nobody drives it any more, if that was found just now."""
         if is_orphan:
-            self.tell(key, end_events(key.name, record.state))
+            self.tell(record.key, end_events(record.name, record.state))
         return record
 
     def find(self, namespace: str, name: str | None, rooms: Iterable[str]) -> Iterator[Record]:
@@ -127,22 +132,34 @@ class Board:
             if record is not None:
                 yield record
 
-    def elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> set[Key]:
-        """Name the bars of a name in all rooms but these; some of them may be forgotten already."""
-        keys = {*self._known.rooms(namespace, name), *(self.shared.rooms(namespace, name) if self.shared else ())}
-        return keys - {Key(namespace, name, room) for room in (None, *rooms)}
+    def elsewhere(self, namespace: str, name: str | None, rooms: Iterable[str]) -> Iterator[Record]:
+        """
+        Give the bars of a name in all rooms but these.
+
+        Of other processes that is those that moved last; see `dtws_sio.progress.redis_store.MOST_ROOMS`.
+        """
+        seen = {Key(namespace, name, room) for room in (None, *rooms)}
+        for found in () if self.shared is None else self.shared.in_rooms(namespace, name):
+            record = self._noted(*found)
+            if record.key not in seen:
+                seen.add(record.key)
+                yield record
+        for key in self._known.rooms(namespace, name):
+            known = None if key in seen else self._known.load(key)
+            if known is not None:
+                yield known
 
     # What pages see
 
-    def tell(self, key: Key, events: Iterable[Event]) -> None:
+    def tell(self, key: Key, events: Iterable[Event], *, to: str | None = None) -> None:
         """
-        Send events to those who see a bar; that some could not be sent is logged, as the work goes on without them.
+        Send events to those who see a bar, or to one client; what could not be sent is logged, as the work goes on.
 
         Raises:
             NotServingError: If this process serves nobody and there is no message queue.
         """
         try:
-            self.send(key, events)
+            self.send(key, events, to=to)
         except EmitError as error:
             now = time.monotonic()
             if now >= self._complain_at:
@@ -160,9 +177,10 @@ class Board:
         Show a bar to one client that just came into its room, and give what it was shown.
 
         What another process tells may overtake what is loaded here; so it is looked at again afterwards. A record is
-        kept before it is told, so one that did not change meanwhile is older than everything that comes after it.
+        kept before it is told, so one that did not change meanwhile is older than everything that comes after it. One
+        that changes all the time is shown twice: what overtook the second is followed by more, unless it was the end.
         """
-        while True:
+        for _ in range(2):
             bar = self.driven(record.key)
             if bar is not None:
                 return bar.show(sid)
@@ -171,6 +189,9 @@ class Board:
             if again is None or again.version == record.version:
                 return record
             record = again
+        if record.state.has_ended:
+            self.send(record.key, record.newcomer_events(), to=sid)
+        return record
 
     def cancel(self, record: Record) -> None:
         """
@@ -186,47 +207,6 @@ class Board:
             self.shared.stop(record)
         else:
             raise NotRunningError
-
-
-class Pulse:
-    """Looks after the bars that move: tells what was held back, also if their work stands still."""
-
-    def __init__(self) -> None:
-        self._bars: set[LiveBar] = set()
-        self._lock = runtime.lock()
-        self._process = 0
-
-    def add(self, bar: LiveBar) -> None:
-        """Look after a bar: call its `beat`. A forked process begins anew, as its parent's loop runs there only."""
-        with self._lock:
-            self._bars.add(bar)
-            if self._process == os.getpid():
-                return
-            self._process = os.getpid()
-        runtime.spawn(self._loop)
-
-    def discard(self, bar: LiveBar) -> None:
-        """Look after a bar no more."""
-        with self._lock:
-            self._bars.discard(bar)
-
-    def _loop(self) -> None:
-        while True:
-            runtime.sleep(BEAT_SECONDS)
-            with self._lock:
-                if not self._bars:
-                    self._process = 0
-                    return
-                bars = list(self._bars)
-            for bar in bars:
-                self._beat(bar)
-
-    def _beat(self, bar: LiveBar) -> None:
-        try:
-            bar.beat()
-        except Exception:
-            logger.exception("%r could not be looked after", bar)
-            self.discard(bar)
 
 
 _boards: WeakKeyDictionary[Server, Board] = WeakKeyDictionary()

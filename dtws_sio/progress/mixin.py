@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import socketio
 
 from dtws_sio import topics
+from dtws_sio.client import WATCHERS
 from dtws_sio.dispatch import concurrent, namespace_path
 from dtws_sio.exceptions import (
     InvalidInstanceError,
-    NotRunningError,
     PermissionDeniedError,
     ProgressError,
     ProgressTypeError,
@@ -25,8 +25,8 @@ from dtws_sio.exceptions import (
 from dtws_sio.identity import user_key_of
 from dtws_sio.progress.bars import Bar
 from dtws_sio.progress.board import Board, board_of
-from dtws_sio.progress.records import WATCHERS, Key, Record, watchers_of
-from dtws_sio.progress.state import Number, State
+from dtws_sio.progress.records import Key, Record, watchers_of
+from dtws_sio.progress.state import Number, State, refused_events
 from dtws_sio.server import Server, sio
 
 if TYPE_CHECKING:
@@ -35,14 +35,21 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from dtws_sio.identity import HandshakeRequest
     from dtws_sio.namespaces import Namespace as _Namespace
 else:
     _Namespace = object
 
 T = TypeVar("T")
 
+NOT_YOURS: Final = "You may not see this."
+"""What a page is told of a bar that it may not watch."""
+
 LONGEST_NAME: Final = 200
 """Characters of a bar's name."""
+
+DEFAULT_MAX: Final = 100
+"""Where a namespace's own bar is done that was given no `max`, and is ticked by hand. Source: row P-01."""
 
 
 def bar(
@@ -94,9 +101,16 @@ def make_bar(
 ) -> Bar:
     """Open a bar of a server; as `bar`."""
     key = Key(namespace_path(namespace), _check_name(name), _check_room(room))
-    state = State.of(min, min if max is None else max, indeterminate=indeterminate or max is None, label=str(label))
+    is_given = max is not None
+    state = State.of(
+        min,
+        max if is_given else min,
+        indeterminate=indeterminate or not is_given,
+        label=str(label),
+        has_range=is_given,
+    )
     user = topics.topic(owner) if owner is not None else key.room
-    return Bar(lambda: board_of(server), key, state, owner=_user_key(user), has_range=max is not None)
+    return Bar(lambda: board_of(server), key, state, owner=_user_key(user))
 
 
 def _check_name(name: object) -> str | None:
@@ -143,7 +157,8 @@ class ProgressBarMixin(_Namespace):
     Args:
         namespace: The path.
         min: Where the bar begins.
-        max: Where it is done; equal bounds make it indeterminate.
+        max: Where it is done; equal bounds make it indeterminate. None: `track` finds it out, or makes the bar
+            indeterminate; for whoever ticks by hand it is `DEFAULT_MAX`.
         indeterminate: Whether nobody knows where it ends.
         label: The text beside it.
 
@@ -159,7 +174,7 @@ class ProgressBarMixin(_Namespace):
         namespace: str | None = None,
         *,
         min: Number = 0,
-        max: Number = 100,
+        max: Number | None = None,
         indeterminate: bool = False,
         label: str = "",
     ) -> None:
@@ -167,8 +182,14 @@ class ProgressBarMixin(_Namespace):
             name = type(self).__name__
             raise InvalidInstanceError(f"{name} is no namespace; write class {name}(ProgressBarMixin, Namespace)")
         super().__init__(namespace)
-        state = State.of(min, max, indeterminate=indeterminate, label=str(label))
-        self._bar = Bar(self._board, Key(self.namespace, None, None), state, has_range=False)
+        state = State.of(
+            min,
+            DEFAULT_MAX if max is None else max,
+            indeterminate=indeterminate,
+            label=str(label),
+            has_range=max is not None,
+        )
+        self._bar = Bar(self._board, Key(self.namespace, None, None), state)
 
     def _board(self) -> Board:
         if self.server is None:
@@ -255,6 +276,24 @@ class ProgressBarMixin(_Namespace):
         """Show a newcomer where the namespace's own bar stands. Source: row P-04."""
         self._show(self._own_record(), sid)
 
+    def recheck(self, sid: str, request: HandshakeRequest) -> None:
+        """
+        Ask `may_watch` again about the bars that a client watches in rooms that it is not in, as its rights changed.
+
+        A `recheck` of your own has to call this one.
+        """
+        others = super().recheck
+        if others is not None:
+            others(sid, request)
+        for room in self.rooms(sid):
+            key = Key.watched_in(self.namespace, room)
+            if key is not None and not self.may_watch(sid, self._board().load(key) or Record(key, State())):
+                self._leave(sid, room)
+                self._board().tell(key, refused_events(key.name, NOT_YOURS), to=sid)
+
+    def _leave(self, sid: str, room: str) -> None:
+        self.server.run_here(self.server.manager.leave_room, sid, self.namespace, room)
+
     def _own_record(self) -> Record:
         return self._board().load(self._bar.key) or self._bar.declared
 
@@ -276,7 +315,7 @@ class ProgressBarMixin(_Namespace):
         prefix = watchers_of(_named(data))
         for room in self.rooms(sid):
             if isinstance(room, str) and room.startswith(prefix):
-                self.server.run_here(self.server.manager.leave_room, sid, self.namespace, room)
+                self._leave(sid, room)
         return {"ok": True}
 
     @concurrent
@@ -285,9 +324,6 @@ class ProgressBarMixin(_Namespace):
         record = self._find(sid, _named(data))
         if not self.may_cancel(sid, record):
             raise PermissionDeniedError("You may not cancel this.")
-        driven = self._board().driven(record.key)
-        if driven is None and not record.is_running:
-            raise NotRunningError
         self._board().cancel(record)
         return {"ok": True}
 
@@ -307,14 +343,13 @@ class ProgressBarMixin(_Namespace):
             if self.may_watch(sid, record):
                 return record
             is_denied = True
-        for key in board.elsewhere(self.namespace, name, rooms):
+        for record in board.elsewhere(self.namespace, name, rooms):
             is_denied = True
             if type(self).may_watch is ProgressBarMixin.may_watch:
                 break  # it lets nobody in there
-            found = board.load(key)
-            if found is not None and self.may_watch(sid, found):
-                return found
-        raise PermissionDeniedError("You may not see this.") if is_denied else UnknownBarError
+            if self.may_watch(sid, record):
+                return board.load(record.key) or record
+        raise PermissionDeniedError(NOT_YOURS) if is_denied else UnknownBarError
 
     # The namespace's own bar, which another process may drive
 
@@ -396,6 +431,10 @@ class ProgressBarMixin(_Namespace):
     def check(self) -> None:
         """Raise `Cancelled` if somebody cancelled the bar; as `Bar.check`."""
         self._bar.check()
+
+    def cancel(self) -> None:
+        """Ask whoever drives the bar to stop; as `Bar.cancel`."""
+        self._bar.cancel()
 
     def emit_init(self, to: str | None = None) -> None:
         """Show the bar anew; as `Bar.emit_init`."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dtws_sio import json
+from dtws_sio.client import WATCHERS
 from dtws_sio.progress.state import UNKNOWN, Event, Speed, State, newcomer_events
-from dtws_sio.topics import PREFIX, Topic, named
-
-WATCHERS: Final = f"{PREFIX}bar:"
-"""What the rooms begin with in which clients watch bars of rooms that they are not in."""
+from dtws_sio.topics import Topic, named
 
 ORPHANED: Final = "The task ended without a word."
 """What is told of a bar whose process died."""
@@ -28,6 +26,14 @@ class Key(NamedTuple):
     def watchers(self) -> Topic:
         """The room of those who watch it without being in its own."""
         return Topic(f"{watchers_of(self.name)}{quote(self.room or '', safe='')}")
+
+    @classmethod
+    def watched_in(cls, namespace: str, room: Any) -> Key | None:
+        """Name the bar whose watchers are in a room; None if it is another kind of room."""
+        if not isinstance(room, str) or not room.startswith(WATCHERS):
+            return None
+        name, _, of = room.removeprefix(WATCHERS).partition(":")
+        return cls(namespace, unquote(name) or None, named(unquote(of)))
 
     @property
     def recipients(self) -> list[str] | None:
@@ -118,11 +124,22 @@ class Record:
 
     @classmethod
     def loads(cls, text: str | bytes) -> Record:
-        """Give what `dumps` wrote. Raises ValueError if it was something else."""
+        """
+        Give what `dumps` wrote, in this version or in one that keeps more.
+
+        Raises:
+            ValueError: If it was something else.
+        """
         kept = json.loads(text)
         try:
             namespace, name, room = kept.pop("key")
-            state, speed = State(**kept.pop("state")), Speed(*kept.pop("speed"))
-            return cls(Key(namespace, name, named(room)), state, speed, **kept)
+            state, speed = State(**_known(State, kept.pop("state"))), Speed(*kept.pop("speed")[:2])
+            return cls(Key(namespace, name, named(room)), state, speed, **_known(cls, kept))
         except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(f"this is no record of a bar: {text[:100]!r}") from error
+            raise ValueError(f"it is no record of a bar: {error!r}") from error
+
+
+def _known(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what this version does not know."""
+    names = {each.name for each in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}

@@ -72,7 +72,8 @@ class State:
         max: Where it is done.
         current: Where it is; what an indeterminate bar has counted.
         label: The text beside it.
-        endless: Whether it was declared indeterminate.
+        endless: Whether it was declared indeterminate, or turned out to be.
+        has_range: Whether its range was given, so that a loop leaves it as it is.
         status: Whether it has begun, and how it ended.
         message: Why it failed.
     """
@@ -82,11 +83,20 @@ class State:
     current: Number = 0
     label: str = ""
     endless: bool = False
+    has_range: bool = True
     status: Status = "idle"
     message: str = ""
 
     @classmethod
-    def of(cls, min: object = 0, max: object = 100, *, indeterminate: object = False, label: object = "") -> State:
+    def of(
+        cls,
+        min: object = 0,
+        max: object = 100,
+        *,
+        indeterminate: object = False,
+        label: object = "",
+        has_range: bool = True,
+    ) -> State:
         """
         Check what a bar is to be, and give its first state.
 
@@ -98,7 +108,7 @@ class State:
             raise ProgressTypeError(f"indeterminate is {indeterminate!r}; it should be True or False")
         low, high = number(min, "min"), number(max, "max")
         _check_order(low, high)
-        return cls(low, high, low, text(label, "label"), indeterminate)
+        return cls(low, high, low, text(label, "label"), indeterminate, has_range)
 
     @property
     def indeterminate(self) -> bool:
@@ -173,14 +183,29 @@ class State:
         high = self.max if max is None else number(max, "max")
         _check_order(low, high)
         current = low if self.current < low or self.status == "idle" else self.current
-        found = replace(self, min=low, max=high, current=current)
+        found = replace(self, min=low, max=high, current=current, has_range=True)
         if not found.indeterminate and current >= high:
             return replace(found, current=high, status="done")
         return found
 
-    def determined(self) -> State:
-        """Give it with an end that is known."""
-        return replace(self, endless=False)
+    def sized(self, count: object) -> State:
+        """
+        Give it with the range of a loop, unless it was given one of its own.
+
+        Args:
+            count: How many steps the loop takes from here; None if nobody knows.
+
+        Raises:
+            BarEndedError, Cancelled: If it has ended.
+            ProgressTypeError, ProgressRangeError: If the count is no number of 0 or more.
+        """
+        if self.has_range:
+            return self
+        self._check_open()
+        if count is None:
+            return replace(self, endless=True)
+        ranged = replace(self, endless=False).resized(max=self.current + number(count, "total"))
+        return replace(ranged, has_range=False)
 
     def finished(self, label: object = None) -> State:
         """Give it done. Raises BarEndedError or Cancelled if it has ended, ProgressTypeError for a bad label."""
@@ -272,9 +297,10 @@ def _of(name: str | None) -> dict[str, Any]:
 
 
 def init_events(name: str | None, state: State) -> list[Event]:
-    """Give what shows a bar anew. Source: row P-05."""
+    """Give what shows a bar anew; the keys of 0.2, and what its pages ignore. Source: row P-05."""
     shown = {
         **_of(name),
+        "status": state.status,
         "indeterminate": state.indeterminate,
         "min": state.min,
         "max": state.max,
@@ -304,8 +330,13 @@ def end_events(name: str | None, state: State) -> list[Event]:
     return []
 
 
+def refused_events(name: str | None, message: str) -> list[Event]:
+    """Give what says that a client sees a bar no longer, and why."""
+    return [("refused", {**_of(name), "message": message})]
+
+
 def newcomer_events(name: str | None, state: State, speed: Speed) -> list[Event]:
-    """Give what shows a bar to whoever comes now; an update says that it has begun. Source: row P-04."""
+    """Give what shows a bar to whoever comes now, with its speed and its end. Source: row P-04."""
     events = init_events(name, state)
     if state.status == "running":
         events += update_events(name, state, speed, with_label=False)

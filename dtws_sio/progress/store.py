@@ -69,15 +69,23 @@ class ProcessStore:
             now = self._clock()
             self._records.pop(record.key, None)
             self._records[record.key] = record, now + self._expiry()
-            self._forget(now)
+            self._tidy(now)
 
-    def _forget(self, now: float) -> None:
+    def forget(self, key: Key) -> None:
+        """Forget where a bar stands."""
+        with self._lock:
+            self._records.pop(key, None)
+
+    def _tidy(self, now: float) -> None:
         """Forget what has expired, which is among the oldest, and what is too much."""
-        for key in list(self._records):
-            if self._records[key][1] > now and len(self._records) <= MOST:
+        gone: list[Key] = []
+        for key, (_, until) in self._records.items():
+            if until > now and len(self._records) - len(gone) <= MOST:
                 break
             if not self._is_driven(key):
-                del self._records[key]
+                gone.append(key)
+        for key in gone:
+            del self._records[key]
         if len(self._claims) > MOST:
             self._claims = {key: claim for key, claim in self._claims.items() if (claim.expires or now) >= now}
 

@@ -8,6 +8,7 @@ a broker. Therefore it is plain data with a JSON form.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +18,11 @@ from dtws_sio.exceptions import CallError
 __all__ = ["Call", "CallError"]
 
 BYTES: Final = "$bytes"
-"""The key of the object that stands for bytes in JSON, such as a file that a page sent; its value is base64."""
+"""
+The key of the object that stands for bytes in JSON, such as a file that a page sent; its value is base64.
+
+An object that a page sent with this one key has another "$" before it meanwhile.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Call:
 
     Attributes:
         signal: The name of the signal.
-        position: Which of the functions connected to it, counted from 0 in the order of registration.
+        function: Which of the functions connected to it, as `SignalConnection.name` says.
         kwargs: The arguments, as they were given: what converts them runs beside the function.
         window: `WindowInfo.to_dict()` of the window it is about; None without one.
         queue: The name of the queue it goes through, worked out once.
@@ -36,7 +41,7 @@ class Call:
     """
 
     signal: str
-    position: int
+    function: str
     kwargs: dict[str, Any]
     window: dict[str, Any] | None = None
     queue: str = "default"
@@ -45,7 +50,7 @@ class Call:
 
     def __str__(self) -> str:
         """Name it for log lines, which never show arguments."""
-        return f"{self.signal!r}[{self.position}]"
+        return f"{self.signal!r} ({self.function})"
 
     def is_expired(self, now: float) -> bool:
         """Tell whether it is too late to run it at a moment, in seconds since the epoch."""
@@ -89,7 +94,8 @@ class Call:
 
 def dumps(value: Any) -> str:
     """Write JSON in which bytes are bytes. Raises TypeError and ValueError as `dtws_sio.json.dumps` does."""
-    return json.dumps(value, _encode)
+    text = json.dumps(value, _encode)
+    return json.dumps(_escaped(value), _encode) if BYTES in text else text
 
 
 def loads(text: str) -> Any:
@@ -115,14 +121,32 @@ def _with_bytes(value: Any) -> Any:
             return base64.b64decode(value[BYTES], validate=True)
         except ValueError:
             return value
-    return {key: _with_bytes(item) for key, item in value.items()}
+    is_escaped = _is_like_bytes(value)
+    return {key[1:] if is_escaped else key: _with_bytes(item) for key, item in value.items()}
 
+
+def _escaped(value: Any) -> Any:
+    """Keep what looks like bytes from being read as such."""
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    is_like_bytes = _is_like_bytes(value)
+    return {f"${key}" if is_like_bytes else key: _escaped(item) for key, item in value.items()}
+
+
+def _is_like_bytes(value: dict[Any, Any]) -> bool:
+    """Tell whether the only key is the one of bytes, escaped however often."""
+    return len(value) == 1 and all(isinstance(key, str) and _LIKE_BYTES.fullmatch(key) for key in value)
+
+
+_LIKE_BYTES: Final = re.compile(r"\$+bytes")
 
 _TIME: Final = (int, float, type(None))
 
 _RULES: Final[dict[str, Any]] = {
     "signal": str,
-    "position": int,
+    "function": str,
     "kwargs": dict,
     "window": (dict, type(None)),
     "queue": str,

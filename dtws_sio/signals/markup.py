@@ -53,8 +53,8 @@ class JSCall:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if self.debounce is not None and not 0 <= self.debounce < float("inf"):
-            raise SignalError(f"debounce={self.debounce!r} is no time; give milliseconds, 0 or more")
+        if self.debounce is not None and not _is_time(self.debounce):
+            raise SignalError(f"debounce={self.debounce!r} is no time; give milliseconds as a number, 0 or more")
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as it stands in the attribute; what is not said is left out."""
@@ -64,6 +64,10 @@ class JSCall:
 
     def __str__(self) -> str:
         return json.dumps(self.as_dict())
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 _ALSO_FALSE: Final = frozenset({"prevent", "debounce"})

@@ -128,7 +128,7 @@ class Signals(Namespace):
     ) -> None:
         """Ask limits and permission. Raises EventError, which is counted and logged, if one of them says no."""
         clients = self.server.clients
-        place = f"signal {connection.path} {connection.position}"
+        place = f"signal {connection.path} {connection.name}"
         try:
             clients.answering.check_limits(client, connection.limits, (place, NAMESPACE))
             if not connection.is_allowed_to(connection, window_info, copied(kwargs)):

@@ -70,7 +70,7 @@ class SignalConnection:
     Attributes:
         function: The function.
         path: The name of the signal.
-        position: Which of the functions connected to it, from 0.
+        name: Module and name of the function, the same in each process: by it queued calls find it there.
         is_allowed_to: Who may call it from a page.
         queue: Where it runs; None is the default queue.
         arguments: What it takes besides the window.
@@ -79,7 +79,7 @@ class SignalConnection:
 
     function: Callable[..., Any]
     path: str
-    position: int
+    name: str
     is_allowed_to: IsAllowed
     queue: Queue | None
     arguments: validation.NamedConverter
@@ -139,7 +139,7 @@ class SignalConnection:
         return self.function(window_info, **self.check(kwargs))
 
     def __str__(self) -> str:
-        return f"{self.path!r} ({self.function.__module__}.{getattr(self.function, '__qualname__', self.function)})"
+        return f"{self.path!r} ({self.name})"
 
 
 @overload
@@ -219,8 +219,17 @@ def _connect(function: F, path: Any, is_allowed_to: IsAllowed, queue: Queue | No
         raise SignalError(f"queue={queue!r} of the signal {name!r} is no queue; give its name, or a function")
     arguments = _arguments(function, name)
     connected = REGISTERED.setdefault(name, [])
-    connected.append(cls(function, name, len(connected), is_allowed_to, queue, arguments, rate_limits(function)))
+    full_name = _full_name(function, connected)
+    connected.append(cls(function, name, full_name, is_allowed_to, queue, arguments, rate_limits(function)))
     return function
+
+
+def _full_name(function: Any, connected: list[SignalConnection]) -> str:
+    """Name a function among those of a signal; what has the name of another one, as lambdas have, gets a number."""
+    owner = function if hasattr(function, "__qualname__") else type(function)
+    name = f"{owner.__module__}.{owner.__qualname__}"
+    same = sum(each.name.partition("#")[0] == name for each in connected)
+    return f"{name}#{same + 1}" if same else name
 
 
 def _name_of(function: Any) -> str:
@@ -320,18 +329,21 @@ def run(call: Call, *, celery_request: Any = None) -> Any:
         celery_request: Celery's request of the task that runs it.
 
     Raises:
-        SignalError: If there is no such function here; a worker of another version of the project may lack it.
+        SignalError: If this process knows no such function, as one of another version of the project may.
         Exception: What the function raises; ValidationError if the arguments do not fit.
 
     Source: rows S-12, S-43 and W-F12.
     """
-    found = connections(call.signal)
-    if call.position >= len(found):
-        raise SignalError(f"nothing is connected to {call} here; is this process of the same version of the project?")
+    connection = next((each for each in connections(call.signal) if each.name == call.function), None)
+    if connection is None:
+        raise SignalError(
+            f"the function of call {call} is not connected here; is this process of the same version of the project, "
+            "and the function in a module that is imported at the start, as an app's signals.py is?"
+        )
     window_info = WindowInfo.from_dict(call.window) or WindowInfo.from_request(None)
     window_info.celery_request = celery_request
     around = window_info.surroundings or NEUTRAL
-    return contextvars.Context().run(around.run, _process, found[call.position], window_info, call.kwargs)
+    return contextvars.Context().run(around.run, _process, connection, window_info, call.kwargs)
 
 
 def origin_of(name: str, window_info: WindowInfo) -> Origin:

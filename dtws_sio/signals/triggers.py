@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from django.db import transaction
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
 logger = logging.getLogger("dtws_sio.signals")
+
+LONGEST: Final = 100 * 365 * 86400
+"""Seconds that a signal may have to wait, so that the moment is one that every queue can write."""
 
 EVENT = "signal"
 """The event that carries signals, in both directions; static/src/signals.js knows it."""
@@ -138,8 +141,8 @@ def _moment_to_end(expires: float | datetime | None) -> float | None:
 
 
 def _seconds(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise SignalError(f"{name}={value!r} is no time; give seconds from now, 0 or more")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < LONGEST:
+        raise SignalError(f"{name}={value!r} is no time; give seconds from now, 0 or more, and less than a century")
     return value
 
 
@@ -216,7 +219,7 @@ def enqueue(
         CallError, QueueError: As `queues.submit` does.
     """
     window = window_info.to_dict()
-    call = Call(connection.path, connection.position, copied(kwargs), window, queue, times.eta, times.expires)
+    call = Call(connection.path, connection.name, copied(kwargs), window, queue, times.eta, times.expires)
     return queues.submit(call)
 
 
@@ -229,7 +232,8 @@ def _send_to_windows(topics: list[Topic] | None, name: str, kwargs: dict[str, An
         emit(topics, message)
         return
     wanted = {"rooms": topics, "message": message}
-    queues.submit(Call(DELAYED, 0, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
+    name = f"{__name__}.{_emit_later.__name__}"
+    queues.submit(Call(DELAYED, name, wanted, None, DEFAULT_QUEUE, times.eta, times.expires))
 
 
 def emit(topics: list[Topic] | None, message: dict[str, Any]) -> None:

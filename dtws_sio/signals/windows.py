@@ -10,6 +10,8 @@ Source: rows S-40 to S-46 and F-08.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import timedelta
+from datetime import timezone as fixed_zone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from dtws_sio.topics import Topic, model_topic, session_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import tzinfo
 
     from django.contrib.auth.models import AbstractBaseUser
 
@@ -144,7 +147,8 @@ class WindowInfo:
         info.window_key = values["window_key"]
         info.csrf_cookie = values["csrf_cookie"]
         info.user_agent = values["user_agent"]
-        info.surroundings = Surroundings(values["language_code"], zone(values["time_zone"]), values["script_prefix"])
+        time_zone = _zone_from_json(values["time_zone"])
+        info.surroundings = Surroundings(values["language_code"], time_zone, values["script_prefix"])
         info._user_key = values["user"]
         info._session = values["session"]
         for processor in processors():
@@ -159,7 +163,7 @@ class WindowInfo:
             "csrf_cookie": self.csrf_cookie,
             "user_agent": self.user_agent,
             "language_code": around.language,
-            "time_zone": None if around.time_zone is None else str(around.time_zone),
+            "time_zone": _zone_to_json(around.time_zone),
             "script_prefix": around.script_prefix,
             "user": self._key_of_user,
             "session": self._topic_of_session,
@@ -265,6 +269,21 @@ class WindowInfo:
         time_zone = None if self.surroundings is None else self.surroundings.time_zone
         with translation.override(self.language_code), timezone.override(time_zone):
             yield
+
+
+def _zone_to_json(time_zone: tzinfo | None) -> str | list[Any] | None:
+    """Give the name of a time zone; of one that has none, how many seconds it is ahead of UTC and how it is written."""
+    if time_zone is None or zone(str(time_zone)) is not None:
+        return None if time_zone is None else str(time_zone)
+    offset = time_zone.utcoffset(None)
+    return None if offset is None else [offset.total_seconds(), time_zone.tzname(None)]
+
+
+def _zone_from_json(written: str | list[Any] | None) -> tzinfo | None:
+    if not isinstance(written, list):
+        return zone(written)
+    seconds, name = written
+    return fixed_zone(timedelta(seconds=seconds), *([] if name is None else [name]))
 
 
 def _surroundings_of(request: HttpRequest) -> Surroundings | None:

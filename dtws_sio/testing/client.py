@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SECONDS: Final = 5.0
 """How long `call` waits for an acknowledgement; handlers run in the same thread, only their own threads take time."""
 
+NOT_CONNECTED: Final = "this client is not connected; call connect() first"
+
 EVENTS: Final = (socketio.packet.EVENT, socketio.packet.BINARY_EVENT)
 ACKS: Final = (socketio.packet.ACK, socketio.packet.BINARY_ACK)
 
@@ -130,7 +132,9 @@ class SocketIOClient:
 
     @property
     def sid(self) -> str:
-        """The sid in the namespace that it joined first."""
+        """The sid in the namespace that it joined first. Raises ConnectionError if it is in none."""
+        if not self.sids:
+            raise ConnectionError(NOT_CONNECTED)
         return next(iter(self.sids.values()))
 
     # Events
@@ -145,10 +149,14 @@ class SocketIOClient:
 
         Raises:
             TimeoutError: If none came in so many seconds.
+            ConnectionResetError: If the server closed the connection, or took the client out of the namespace.
         """
+        is_inside = namespace in self.sids
         number = next(self._numbers)
         self._send(_Packet(socketio.packet.EVENT, [event, *arguments], namespace, number))
-        self._wait(lambda: number in self._acks, f"an acknowledgement of {event!r}", seconds)
+        self._wait(
+            lambda: number in self._acks, f"an acknowledgement of {event!r}", seconds, namespace if is_inside else None
+        )
         values = self._acks.pop(number)
         return tuple(values) if len(values) > 1 else next(iter(values), None)
 
@@ -164,6 +172,7 @@ class SocketIOClient:
 
         Raises:
             TimeoutError: If none came in so many seconds.
+            ConnectionResetError: If the server closed the connection.
         """
         self._wait(lambda: any(each.name == event for each in self._events), f"the event {event!r}", seconds)
         found = next(each for each in self._events if each.name == event)
@@ -227,7 +236,7 @@ class SocketIOClient:
 
     def _send(self, packet: _Packet) -> None:
         if self._eio_sid is None:
-            raise ConnectionError("this client is not connected; call connect() first")
+            raise ConnectionError(NOT_CONNECTED)
         encoded = packet.encode()
         parts = encoded if isinstance(encoded, list) else [encoded]
         self._post(engineio.packet.Packet(engineio.packet.MESSAGE, part) for part in parts)
@@ -239,10 +248,16 @@ class SocketIOClient:
         if sio.serving and not sio.clients.revocation.has_loop:
             sio.clients.revocation.look()
 
-    def _wait(self, is_true: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+    def _wait(
+        self, is_true: Callable[[], bool], what: str, seconds: float = SECONDS, namespace: str | None = None
+    ) -> None:
         deadline = time.monotonic() + seconds
         self._read()
         while not is_true():
+            if self._eio_sid is None:
+                raise ConnectionResetError(f"there is no connection any more; it was closed before {what} came")
+            if namespace is not None and namespace not in self.sids:
+                raise ConnectionResetError(f"the server took this client out of {namespace} before {what} came")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
             time.sleep(0.001)

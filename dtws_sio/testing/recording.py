@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dtws_sio.exceptions import EmitError
+from dtws_sio.exceptions import EmitError, TopicError
 from dtws_sio.signals import outlets
 from dtws_sio.signals.calls import Call, dumps, loads
 from dtws_sio.signals.queues import check_name
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from django.http import HttpRequest
 
     from dtws_sio.topics import Topic
+
+
+MOST_FOLLOWING: Final = 1000
+"""Calls that `SignalQueue.execute` runs beyond those that waited when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,14 @@ class SignalQueue:
             window: What WINDOW, USER and SESSION are about.
 
         Raises:
-            TopicError: If it has no topic.
+            TopicError: If it has no topic, or is a list.
         """
         topics = rooms(flattened(to), WindowInfo.from_request(window))
+        if topics is not None and len(topics) != 1:
+            raise TopicError(
+                f"emits_to({to!r:.100}) names {len(topics)} recipients; give one of those that windows watch, such as "
+                "USER or an object. What was for SERVER is in `calls`"
+            )
         return list(self.emits.get(BROADCAST if topics is None else topics[0], ()))
 
     def execute(self, queues: Collection[str] | None = None) -> list[Any]:
@@ -106,12 +115,19 @@ class SignalQueue:
 
         Raises:
             QueueError: If there is no queue of such a name.
+            RuntimeError: If functions queued more than `MOST_FOLLOWING` calls meanwhile.
             Exception: Whatever a function raises; the calls after it still wait.
         """
         for name in queues or ():
             check_name(name)
-        results = []
+        results: list[Any] = []
+        most = len(self._waiting) + MOST_FOLLOWING
         while (call := self._next(queues)) is not None:
+            if len(results) == most:
+                raise RuntimeError(
+                    f"{most} calls were executed, and {call} waits still; does its function trigger itself again? "
+                    "Execute the calls of one queue, or have the function stop in tests"
+                )
             results.append(perform(call))
         return results
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dtws_sio.progress import Bar
 
 COLUMNS: Final = ("sku", "name", "price")
+TEXT: Final[dict[str, Any]] = {"encoding": "utf-8-sig", "errors": "replace", "newline": ""}
+"""How a price list is opened: whatever ends its lines."""
 BATCH: Final = 200
 """Rows that are written in one statement; then the bar moves, a cancel is heeded and others get their turn."""
 MAX_REJECTED: Final = 100
@@ -45,7 +47,7 @@ class Report:
 
 def count_rows(path: Path) -> int:
     """Count the lines below the heading, which takes a moment where parsing them would take long."""
-    with path.open("rb") as file:
+    with path.open(**TEXT) as file:
         return max(0, sum(1 for _ in file) - 1)
 
 
@@ -63,7 +65,7 @@ def import_products(path: Path, bar: Bar) -> Report:
         Cancelled: If somebody cancelled the bar.
     """
     report = Report()
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+    with path.open(**TEXT) as file:
         for number, rows in batches(csv.DictReader(file)):
             bar.check()
             write(products(number, rows, report), report)
@@ -76,17 +78,20 @@ def batches(reader: csv.DictReader[str]) -> Iterator[tuple[int, list[dict[str, s
     Give the rows in pieces, each with the number of its first row.
 
     Raises:
-        BadFileError: If a column is missing.
+        BadFileError: If a column is missing, or a line cannot be read.
     """
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise BadFileError(f"The file has no column “{missing[0]}”.")
     first, rows = 1, []
-    for row in reader:
-        rows.append(row)
-        if len(rows) == BATCH:
-            yield first, rows
-            first, rows = first + BATCH, []
+    try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise BadFileError(f"The file has no column “{missing[0]}”.")
+        for row in reader:
+            rows.append(row)
+            if len(rows) == BATCH:
+                yield first, rows
+                first, rows = first + BATCH, []
+    except csv.Error as error:
+        raise BadFileError(f"The file cannot be read after line {reader.line_num:,}: {error}.") from error
     if rows:
         yield first, rows
 

@@ -70,6 +70,20 @@ class ImportTests(FileCase, TestCase):
                 import_products(self.path, mock.Mock())
             self.assertEqual(caught.exception.code, "bad_file")
 
+    def test_a_line_that_cannot_be_read_is_told(self) -> None:
+        self.write("a,name,1", f"b,{'x' * 200_000},1")
+        with self.assertRaisesMessage(
+            BadFileError, "The file cannot be read after line 2: field larger than field limit"
+        ):
+            import_products(self.path, mock.Mock())
+
+    def test_lines_may_end_as_they_did_on_old_computers(self) -> None:
+        for end in ("\n", "\r\n", "\r"):
+            with self.subTest(end=end):
+                self.path.write_bytes(f"sku,name,price{end}a,name,1{end}b,name,2{end}".encode())
+                self.assertEqual(count_rows(self.path), 2)
+                self.assertEqual(import_products(self.path, mock.Mock()).imported, 2)
+
     def test_a_cancel_ends_it_between_two_batches_and_keeps_what_was_written(self) -> None:
         self.write(*(f"a{number},name,1" for number in range(3 * BATCH)))
         bar = mock.Mock()

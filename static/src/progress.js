@@ -18,6 +18,7 @@ const RECONNECT_AFTER = [1000, 3000]; // milliseconds, at random between these, 
 /** The events of the wire that concern a bar, in the order in which they can come. */
 export const EVENTS = Object.freeze([
   "before_init", "init", "after_init", "before_update", "update", "after_update", "done", "failed", "cancelled",
+  "refused",
 ]);
 
 // From events to values
@@ -71,6 +72,7 @@ const CHANGES = {
   done: (values, data) => ended(values, data, "done"),
   failed: (values, data) => ended(values, data, "failed"),
   cancelled: (values, data) => ended(values, data, "cancelled"),
+  refused: (values, data) => ({ ...values, state: "refused", message: text(data.message, "") }),
 };
 
 const ENDS = new Set(["done", "failed", "cancelled"]);
@@ -844,14 +846,16 @@ export class ProgressBar extends EventTarget {
     const before = { ...this.#heard };
     const answer = await this.#ask("watch");
     if (this.#stop === null || socket.id !== id) return; // destroyed, or connected anew, which asked again
-    if (answer.error) this.#onUnwatchable(answer.error);
+    if (answer.error) this.#onUnwatchable(answer.error, before);
     else if (answer.state) this.#join(answer.state, before);
   }
 
-  // Whoever is connected gets the namespace's own bar anyway.
-  #onUnwatchable({ code, message }) {
-    if (this.bar === null || NOT_YET.has(code) || this.#values.state !== "waiting") return;
-    this.#change({ ...this.#values, state: "refused", message });
+  // Whoever is connected gets the namespace's own bar anyway. What was heard since the question is newer than the answer.
+  #onUnwatchable({ code, message }, before) {
+    const { state } = this.#values;
+    if (this.bar === null || this.#heard.init !== before.init || this.#heard.later !== before.later) return;
+    if (!NOT_YET.has(code) && state === "waiting") this.#change({ ...this.#values, state: "refused", message });
+    if (NOT_YET.has(code) && state === "running") this.#change(UNKNOWN); // it is another client's since we reconnected
   }
 
   // Updates and ends heard since the question are newer than the answer, except for the range, which they do not tell.

@@ -589,6 +589,45 @@ for (const code of ["unknown_bar", "permission_denied"]) {
   });
 }
 
+for (const code of ["unknown_bar", "permission_denied"]) {
+  test(`a bar that ran is waited for anew if it is none of this client's after a reconnect, as ${code} says`, async () => {
+    const socket = new Socket({ watch: () => ({ error: { code, message: "" } }) });
+    const { bar } = started({ bar: "rows" }, { bar: "rows", max: 7, current: 4, label: "row 4" }, socket);
+    await settled();
+    assert.equal(bar.state, "running", "the init was newer than the answer");
+    socket.drop();
+    socket.reconnect();
+    await settled();
+    assert.deepEqual([bar.state, bar.current, bar.label], ["waiting", 0, ""]);
+  });
+
+  test(`a bar that has ended stays so after a reconnect, although the server answers ${code}`, async () => {
+    const socket = new Socket({ watch: () => ({ error: { code, message: "" } }) });
+    const { bar } = started({ bar: "rows" }, { bar: "rows" }, socket);
+    socket.hear("done", { bar: "rows", current: 100 });
+    socket.drop();
+    socket.reconnect();
+    await settled();
+    assert.deepEqual([bar.state, bar.current], ["done", 100]);
+  });
+}
+
+test("a bar that may be watched no longer says so, until there is another or the server is asked again", async () => {
+  const socket = new Socket({ watch: () => ({ error: { code: "permission_denied", message: "you may not" } }) });
+  const { bar, find } = started({ bar: "rows" }, { bar: "rows", current: 40 }, socket);
+  socket.hear("refused", { bar: "rows", message: "You may not see this." });
+  assert.equal(bar.state, "refused");
+  assert.match(find(".sio-progress-status").textContent, /You may not see this\./);
+  socket.hear("init", init({ bar: "rows" }));
+  assert.equal(bar.state, "running");
+  socket.hear("refused", { bar: "rows" });
+  socket.drop();
+  assert.equal(bar.state, "refused");
+  socket.reconnect();
+  await settled();
+  assert.equal(bar.state, "waiting");
+});
+
 test("where a bar stands is told once, be it by an init of its own or in the answer", async () => {
   const socket = new Socket();
   socket.acks.watch = () => {

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from dtws_sio.progress import Record
+from dtws_sio.exceptions import EmitError
+from dtws_sio.progress import BarBusyError, Cancelled, Record, redis_store
 from dtws_sio.progress.records import Key
 from dtws_sio.progress.redis_store import RedisStore
 from dtws_sio.progress.state import State
 from dtws_sio.progress.store import CLAIM_SECONDS
-from tests.bars import Mirror
+from tests.bars import Mirror, Recorder, board_for
+from tests.bars import make as make_bar
 from tests.live import sites, wire
 from tests.live.servers import ROOT, Server, eventually, serve
 from tests.live.services import redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from dtws_sio.progress.board import Board
 
 pytestmark = pytest.mark.live
 
@@ -333,15 +337,147 @@ def test_everything_expires(make: Callable[..., RedisStore], client: redis.Redis
     one.save(record(has_job=True), is_kept=True)
     one.stop(record())
     kinds = {name.split(":")[2]: client.pttl(name) / 1000 for name in client.keys(f"{tag}:*")}
-    assert set(kinds) == {"state", "driver", "stop", "rooms"}
+    assert set(kinds) == {"state", "driver", "stop", "places"}
     assert all(0 < seconds <= 100 + CLAIM_SECONDS for seconds in kinds.values())
     one.save(record(state=State.of().finished()), is_kept=False)
     kinds = {name.split(":")[2]: client.pttl(name) / 1000 for name in client.keys(f"{tag}:*")}
-    assert set(kinds) == {"state", "rooms"}
+    assert set(kinds) == {"state", "places"}
     assert 95 < kinds["state"] <= 100
     brief = make(expiry=0.05)
     brief.save(record(), is_kept=False)
     eventually(lambda: brief.load(KEY) is None, "the bar to be forgotten")
+
+
+@pytest.fixture
+def boards(queue: Mapping[str, Any], tag: str, settings: Any) -> list[Board]:
+    """Give the boards of two processes, and let bars beat only when the test says so."""
+    settings.DTWS_SIO = {"MESSAGE_QUEUE": queue["MESSAGE_QUEUE"], "MESSAGE_CHANNEL": tag}
+    return [board_for(Recorder()) for _ in range(2)]
+
+
+@pytest.mark.parametrize("way", ["tick", "beat", "end", "leave"])
+def test_a_driver_that_was_silent_for_too_long_shows_its_bar_anew(
+    boards: list[Board], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Pages were told that it failed, by whoever looked meanwhile; nothing that they get contradicts the last init."""
+    monkeypatch.setattr(redis_store, "CLAIM_SECONDS", 0.2)
+    here, there = boards
+    page = Mirror()
+
+    def shown() -> str:
+        for board in (there, here):
+            for event, data in board.server.events():  # type: ignore[attr-defined]
+                page.take(event, data)
+        return str(page.shown["status"])
+
+    with make_bar(here, max=9) as bar:
+        bar.tick()
+        shown()
+        time.sleep(0.3)
+        assert there.load(bar.key).state.status == "failed"  # type: ignore[union-attr]
+        assert shown() == "failed"
+        if way == "tick":
+            time.sleep(0.1)
+            bar.tick()
+        elif way == "beat":
+            bar._course.display._poll_at = 0
+            bar._course.beat()
+        elif way == "end":
+            bar.finish()
+        if way != "leave":
+            assert shown() == ("done" if way == "end" else "open")
+            assert there.load(bar.key).state.status == bar.status  # type: ignore[union-attr]
+            with pytest.raises(BarBusyError):
+                make_bar(there).tick()
+    assert shown() == "done"
+    make_bar(there).tick()
+
+
+@pytest.mark.parametrize("begin", ["with", "tick", "held"])
+def test_a_bar_that_could_not_begin_leaves_nothing_behind(
+    boards: list[Board], client: redis.Redis, tag: str, begin: str
+) -> None:
+    here, there = boards
+    bar = make_bar(here, room="sid")
+    here.server.error = EmitError("the queue is away")  # type: ignore[attr-defined]
+
+    def begin_within_a_start() -> None:
+        with bar.held(), bar:
+            raise AssertionError
+
+    ways = {"with": bar.__enter__, "tick": bar.tick, "held": begin_within_a_start}
+    with pytest.raises(EmitError):
+        ways[begin]()
+    assert bar.status == "idle"
+    assert there.load(bar.key) is None or begin == "held"
+    assert there.server.events() == []  # type: ignore[attr-defined]
+    if begin != "held":
+        assert client.keys(f"{tag}:bar:*") == []
+    with make_bar(there, room="sid"):
+        pass
+
+
+def test_a_bar_that_is_ticked_by_hand_is_shown_once_and_had_from_its_first_event_on(
+    boards: list[Board], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = boards
+    emit = here.server.emit
+
+    def emit_and_try(event: str, data: dict[str, Any], **options: Any) -> None:
+        emit(event, data, **options)
+        with pytest.raises(BarBusyError):
+            make_bar(there).tick()
+
+    bar = make_bar(here, max=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(here.server, "emit", emit_and_try)
+        bar.tick()
+    bar.tick()
+    assert here.server.names() == ["init", "update", "update", "done"]  # type: ignore[attr-defined]
+    make_bar(there).tick()
+
+
+@pytest.mark.parametrize("way", ["ask", "beat"])
+def test_a_bar_that_is_ticked_by_hand_hears_of_a_cancel_in_another_process(boards: list[Board], way: str) -> None:
+    here, there = boards
+    bar = make_bar(here, max=9)
+    bar.tick()
+    record = there.load(bar.key)
+    assert record is not None
+    there.cancel(record)
+    bar._course.display._poll_at = 0
+    if way == "beat":
+        bar._course.beat()
+        assert bar._course.is_to_stop
+    assert bar.cancelled
+    with pytest.raises(Cancelled):
+        bar.check()
+    assert here.server.names()[-1] == "cancelled"  # type: ignore[attr-defined]
+
+
+def test_who_asks_for_its_bar_does_not_take_it(make: Callable[..., RedisStore]) -> None:
+    one, other = make(), make()
+    assert one.keep(KEY, "me") == "lapsed"
+    assert other.claim(KEY, "you")
+    assert one.keep(KEY, "me") == "lost"
+
+
+def test_what_cannot_be_read_is_unknown_and_no_outage(
+    make: Callable[..., RedisStore], client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = make(), make()
+    one.claim(KEY, "me")
+    one.save(record(), is_kept=True)
+    place, *_ = one._keys(bad := Key("/shop", "rows", "bad"))
+    one.save(Record(bad, State.of(), driver="you"), is_kept=False)
+    client.set(place, '{"secret": 1}')
+    for _ in range(2):
+        assert other.load(bad) is None
+        assert rooms_of(other) == ["sid"]
+        assert not other.claim(KEY, "you"), "drivers are still told of each other"
+    [message] = [record.getMessage() for record in caplog.records]
+    assert place in message
+    assert "secret" not in message
 
 
 def test_an_orphan_is_found_by_one(make: Callable[..., RedisStore]) -> None:
@@ -356,8 +492,81 @@ def test_bars_of_a_name_are_found_in_all_rooms(make: Callable[..., RedisStore]) 
     one = make()
     for room in ("a", "b", None):
         one.save(Record(Key("/shop", "rows", room), State.of(), driver="me"), is_kept=False)
-    assert {key.room for key in make().rooms("/shop", "rows")} == {"a", "b"}
-    assert make().rooms("/shop", "other") == []
+    assert rooms_of(make()) == ["b", "a"]
+    assert rooms_of(make(), "other") == []
+
+
+def rooms_of(store: RedisStore, name: str = "rows") -> list[str | None]:
+    """Give the rooms in which bars of a name are found, in their order."""
+    return [record.room for record, _ in store.in_rooms("/shop", name)]
+
+
+def test_a_bar_is_found_among_many_and_those_first_that_moved_last(make: Callable[..., RedisStore]) -> None:
+    one = make()
+    for number in range(250):
+        one.save(Record(Key("/shop", "rows", f"user {number}"), State.of(), driver="me"), is_kept=False)
+        time.sleep(0.001)  # the order is that of milliseconds
+    assert rooms_of(make()) == [f"user {number}" for number in reversed(range(250))]
+
+
+def test_rooms_are_forgotten_with_their_bars(make: Callable[..., RedisStore], client: redis.Redis, tag: str) -> None:
+    """Each reload has a new sid, and so a room: they must not become more for ever."""
+    brief = make(expiry=0.2)
+    for number in range(30):
+        brief.save(Record(Key("/shop", "rows", f"sid {number}"), State.of(), driver="me"), is_kept=False)
+    time.sleep(0.25)
+    make(expiry=100).save(Record(Key("/shop", "rows", "last"), State.of(), driver="me"), is_kept=False)
+    [place] = client.keys(f"{tag}:bar:places:*")
+    assert client.zrange(place, 0, -1) == ['"last"']
+    brief.save(Record(Key("/shop", "rows", "brief"), State.of(), driver="me"), is_kept=False)
+    assert client.pttl(place) > 90_000, "it lasts as long as the last of them"
+
+
+def test_a_silent_job_is_found_by_its_name_as_long_as_it_lives(
+    make: Callable[..., RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_store, "CLAIM_SECONDS", 0.3)
+    one = make(expiry=0.1)
+    one.claim(KEY, "me")
+    one.save(record(has_job=True), is_kept=True)
+    for _ in range(8):
+        time.sleep(0.1)
+        assert one.keep(KEY, "me") == "driven"
+    assert rooms_of(make()) == ["sid"]
+
+
+FORK_WITHIN_A_JOB = """
+import os, sys, django
+from django.conf import settings
+settings.configure(DTWS_SIO={"MESSAGE_QUEUE": sys.argv[1], "MESSAGE_CHANNEL": sys.argv[2]}, INSTALLED_APPS=["dtws_sio"])
+django.setup()
+import time
+from dtws_sio.progress import bar
+from dtws_sio.progress.display import POLL_SECONDS
+job = bar("before", namespace="/shop", max=10)
+job.__enter__()
+child = os.fork()
+if child == 0:
+    with bar("after", namespace="/shop", max=10) as mine:
+        for _ in range(4):
+            mine.tick()
+            time.sleep(POLL_SECONDS / 2)
+    os._exit(0)
+job.__exit__(None, None, None)
+os.waitpid(child, 0)
+with bar("before", namespace="/shop", max=10) as again:
+    again.tick()
+"""
+
+
+def test_a_forked_process_leaves_its_parents_bars_to_the_parent(
+    queue: Mapping[str, Any], tag: str, client: redis.Redis
+) -> None:
+    """It had kept them busy as long as it lived."""
+    command = [sys.executable, "-W", "ignore", "-c", FORK_WITHIN_A_JOB, queue["MESSAGE_QUEUE"], tag]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert client.keys(f"{tag}:bar:driver:*") == []
 
 
 FORK = """
@@ -375,9 +584,9 @@ if child == 0:
     with task:
         task.tick(); task.tick()
         end = time.monotonic() + 5
-        while task._shown.current != 2 and time.monotonic() < end:
+        while task._course.display.shown.current != 2 and time.monotonic() < end:
             time.sleep(0.01)
-        os._exit(0 if task._shown.current == 2 else 1)
+        os._exit(0 if task._course.display.shown.current == 2 else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 

@@ -29,7 +29,7 @@ from dtws_sio.signals.queues.names import RandomQueue, check_name, possible_name
 from dtws_sio.signals.queues.pending import ANYWHERE, Pending, StillRunningError, at_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from dtws_sio.conf import Queue
     from dtws_sio.signals.queues.pending import Home
@@ -38,7 +38,6 @@ __all__ = [
     "Pending",
     "RandomQueue",
     "StillRunningError",
-    "call_at",
     "check_name",
     "possible_names",
     "prepare",
@@ -79,11 +78,14 @@ class Queues:
             return _enter(queue, replace(call, eta=None))
         if not isinstance(queue, LocalQueue) and queue.delays:
             return _enter(queue, call)
-        self.later.at(call.eta, partial(self._enter_late, replace(call, eta=None)))
+        # As JSON from now on, so that whoever triggers it is told what cannot be queued, and may change what it gave.
+        text = replace(call, eta=None).to_json()
+        self.later.at(call.eta, f"the call {call}", partial(self._enter_late, text))
         return Pending.of({"queued": uuid4().hex})
 
-    def _enter_late(self, call: Call) -> None:
+    def _enter_late(self, text: str) -> None:
         """Queue a call whose time has come; there is nobody left to tell that it cannot be."""
+        call = Call.from_json(text)
         try:
             self.submit(call)
         except CallExpiredError:
@@ -189,21 +191,6 @@ def prepare() -> None:
             celery_task()
     except conf.ConfigurationError:
         pass  # the system checks say what is wrong
-
-
-def call_at(when: float, function: Callable[[], object]) -> None:
-    """
-    Have a function of this process called at a moment, beside everything else; what it raises is logged.
-
-    Args:
-        when: Seconds since the epoch.
-        function: What to call.
-
-    Raises:
-        QueueFullError: If too many wait already.
-    """
-    queues = _current()
-    at_home(queues.home, partial(queues.later.at, when, function))
 
 
 def stop(seconds: float = STOP_SECONDS) -> None:

@@ -11,7 +11,7 @@ import logging
 import time
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dtws_sio import runtime
 from dtws_sio.exceptions import QueueFullError
@@ -30,7 +30,7 @@ LONGEST_SLEEP: Final = 60.0
 
 class Later:
     """
-    Calls of functions at given moments, each beside everything else.
+    Calls of functions at given moments, beside everything else: those of a moment one after the other.
 
     Args:
         most: How many may wait.
@@ -38,7 +38,7 @@ class Later:
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
-        self._heap: list[tuple[float, int, Callable[[], object]]] = []
+        self._heap: list[tuple[float, int, str, Callable[[], object]]] = []
         self._numbers = count()
         self._lock = runtime.lock()
         self._wakes_at = float("inf")
@@ -48,13 +48,14 @@ class Later:
         """How many wait."""
         return len(self._heap)
 
-    def at(self, when: float, function: Callable[[], object]) -> None:
+    def at(self, when: float, name: str, function: Callable[[], object]) -> None:
         """
         Have a function called at a moment, or at once if that has passed.
 
         Args:
             when: Seconds since the epoch.
-            function: What to call, in a greenlet or thread of its own; it has to see to its errors itself.
+            name: What it is, for the log.
+            function: What to call. It should not take long, as what is due with it waits; what it raises is logged.
 
         Raises:
             QueueFullError: If too many wait already.
@@ -65,7 +66,7 @@ class Later:
                     reason=f"{self.most} calls wait for their time in this process, which is the limit; send what is "
                     "delayed for long through a Celery queue"
                 )
-            heapq.heappush(self._heap, (when, next(self._numbers), function))
+            heapq.heappush(self._heap, (when, next(self._numbers), name, function))
             self._arm()
 
     def clear(self) -> int:
@@ -91,18 +92,20 @@ class Later:
             self._wakes_at = float("inf")
             due = self._due(time.time())
             self._arm()
-        for function in due:
-            runtime.spawn(partial(_call, function))
+        if due:
+            runtime.spawn(partial(_call, due))
 
-    def _due(self, now: float) -> list[Callable[[], object]]:
+    def _due(self, now: float) -> list[tuple[str, Callable[[], object]]]:
         due = []
         while self._heap and self._heap[0][0] <= now:
-            due.append(heapq.heappop(self._heap)[2])
+            _, _, name, function = heapq.heappop(self._heap)
+            due.append((name, function))
         return due
 
 
-def _call(function: Callable[[], Any]) -> None:
-    try:
-        function()
-    except Exception:
-        logger.exception("what was delayed failed: %r", function)
+def _call(due: list[tuple[str, Callable[[], object]]]) -> None:
+    for name, function in due:
+        try:
+            function()
+        except Exception:
+            logger.exception("%s was delayed, and failed when its time had come", name)
