@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from types import FunctionType
 from typing import Any, Final
+from weakref import WeakSet
 
 from dtws_sio.exceptions import DecoratorOrderError
 
-REGISTERED: Final = "__dtws_sio_registered__"
+_registered: Final[WeakSet[FunctionType]] = WeakSet()
+"""Functions that were registered; nothing is written on themselves, as they are given back unchanged (row D-22)."""
 
 
 def put(target: Any, name: str, value: object) -> None:
@@ -17,15 +19,15 @@ def put(target: Any, name: str, value: object) -> None:
     Raises:
         DecoratorOrderError: If it was registered before, without what is to be noted.
     """
-    if REGISTERED in getattr(target, "__dict__", ()):
+    if isinstance(target, FunctionType) and target in _registered:
         raise DecoratorOrderError(
-            f"{getattr(target, '__qualname__', target)!r} was decorated after it had been registered, which would have "
-            "no effect; write that decorator below @sio.event or @sio.on"
+            f"{target.__qualname__!r} was decorated after it had been registered, which would have no effect; write "
+            "that decorator below @sio.event or @sio.on"
         )
     setattr(target, name, value)
 
 
 def close(function: object) -> None:
     """Let no more be noted on a function, which is being registered; methods are read again for each instance."""
-    with suppress(AttributeError, TypeError):  # methods and what is written in C keep no attributes
-        setattr(function, REGISTERED, True)
+    if isinstance(function, FunctionType):
+        _registered.add(function)
