@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dtws_sio.presence import Member
-from dtws_sio.topics import Topic, is_user_topic
+from dtws_sio.topics import Topic, is_personal
 
 if TYPE_CHECKING:
     from dtws_sio.client import Client
@@ -43,7 +43,7 @@ class Attendance:
         if client.identity is not None and (topic := client.identity.user_topic) is not None:
             self._presence.entered(client.namespace, topic, client.sid, Member(topic))
         if self._table.terms(client.namespace).describe is not None:
-            for room in (None, *(client.rooms - client.topics)):
+            for room in (None, *client.rooms):
                 self.entered(client, room)
 
     def entered(self, client: Client, room: Any) -> None:
@@ -64,18 +64,18 @@ class Attendance:
         """Strike a client off everywhere."""
         if client.identity is not None and (topic := client.identity.user_topic) is not None:
             self._presence.left(client.namespace, topic, client.sid)
-        for room in (None, *(client.rooms - client.topics)):
+        for room in (None, *client.rooms):
             self.left(client, room)
 
 
 def tells(table: HandlerTable, namespace: str, room: str | None) -> bool:
-    """Tell whether a room is to hear of who comes and goes; that of a user only says where the user is."""
-    return table.terms(namespace).describe is not None and not (room is not None and is_user_topic(room))
+    """Tell whether a room is to hear of who comes and goes; those of users only say where they are."""
+    return table.terms(namespace).describe is not None and not (room is not None and is_personal(room))
 
 
 def _is_tracked(room: Any) -> bool:
-    """Tell whether a room has a name that all processes can share, and is no user's."""
-    return room is None or (isinstance(room, str) and not is_user_topic(room))
+    """Tell whether a room has a name that all processes can share, and is not one person's own."""
+    return room is None or (isinstance(room, str) and not is_personal(room))
 
 
 def _key(client: Client) -> str:

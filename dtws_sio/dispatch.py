@@ -14,17 +14,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NewType, TypeVar
 
 from django.core import signals
+from django.core.exceptions import PermissionDenied
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import connections
 from django.db.backends.signals import connection_created
+from django.utils.functional import Promise
 
-from dtws_sio import identity
+from dtws_sio import identity, marks
 from dtws_sio.exceptions import (
     DuplicateHandlerError,
     EventError,
     EventNameError,
     NamespacePathError,
     NotCallableError,
+    PermissionDeniedError,
     SignatureError,
 )
 from dtws_sio.limits import RateLimit, rate_limits
@@ -52,6 +55,17 @@ LIFE_EVENTS: Final = frozenset({"connect", "disconnect"})
 """What the server itself triggers; catch-all handlers do not see them."""
 
 
+ANSWERS: Final = (EventError, PermissionDenied)
+"""What a handler raises to answer an event with an error: ours, or Django's."""
+
+
+def as_event_error(error: Exception) -> EventError:
+    """Give Django's PermissionDenied the form of ours."""
+    if isinstance(error, EventError):
+        return error
+    return PermissionDeniedError(str(error)) if str(error) else PermissionDeniedError()
+
+
 class _NoAck:
     def __repr__(self) -> str:
         return "NO_ACK"
@@ -77,10 +91,11 @@ def concurrent(handler: F) -> F:
     """
     Let a handler run at once, beside other events of its client, instead of in their order.
 
-    For what must not wait behind a long job, such as the event that cancels it. Goes next to the function, below
+    For what must not wait behind a long job, such as the event that cancels it. Those of one connection take a quarter
+    of the setting HANDLER_POOL at most; what is beyond waits in its order. Goes next to the function, below
     `@sio.event`, or on a method of a `Namespace`.
     """
-    handler.__dtws_sio_concurrent__ = True  # type: ignore[attr-defined]
+    marks.put(handler, "__dtws_sio_concurrent__", True)
     return handler
 
 
@@ -152,6 +167,11 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
             f"the handler of {event!r}, {_name(function)}, is async; handlers are plain functions here: write `def`, "
             "and let blocking calls block, they only hold up their own client"
         )
+    if _is_view_decorator(function):
+        raise SignatureError(
+            f"the handler of {event!r}, {_name(function)}, has a decorator that Django made for views, which takes the "
+            "sid for a request; use the one of dtws_sio.permissions, or request_passes_test"
+        )
     fewest, most = _arity(function, event)
     own = leading + (2 if event == "connect" else 1)
     guards, limits = guards_of(function), rate_limits(function)
@@ -218,6 +238,12 @@ def is_async(function: Any) -> bool:
     return any(is_kind(each) for is_kind in kinds for each in (function, type(function).__call__))
 
 
+def _is_view_decorator(function: Any) -> bool:
+    """Tell whether what is called first is code of Django."""
+    module = getattr(getattr(function, "__func__", function), "__globals__", {}).get("__name__", "")
+    return str(module).startswith("django.")
+
+
 def _name(function: object) -> str:
     return str(getattr(function, "__qualname__", repr(function)))
 
@@ -263,23 +289,34 @@ class HandlerTable:
     def __init__(self) -> None:
         self._handlers: dict[str, dict[str, Handler]] = {}
         self._terms: dict[str, Terms] = {}
-        self.guarded: set[str] = set()
-        """Namespaces that have guards of their own."""
+        self._guarded: set[str] = set()
 
     def set_terms(self, namespace: str, **terms: Any) -> None:
-        """Set some terms of a namespace; its clients are held to them from now on."""
-        self._terms[namespace] = replace(self.terms(namespace), **terms)
+        """Set some terms of a namespace, or of those that nobody registered; clients are held to them from now on."""
+        self._terms[namespace] = replace(self._terms.get(namespace, NO_TERMS), **terms)
         if self._terms[namespace].guards:
-            self.guarded.add(namespace)
+            self._guarded.add(namespace)
 
     def terms(self, namespace: str) -> Terms:
-        """Give the terms of a namespace."""
-        return self._terms.get(namespace, NO_TERMS)
+        """Give the terms of a namespace; one that nobody registered has those of "*"."""
+        found = self._terms.get(namespace)
+        if found is None and namespace not in self._handlers:
+            found = self._terms.get(ANY)
+        return NO_TERMS if found is None else found
 
     def guards_of_connect(self, namespace: str) -> tuple[Guard, ...]:
         """Give what a client has to pass to be in a namespace: its guards, and those of its connect handler."""
         found = self.find("connect", namespace, ())
-        return (*self.terms(namespace).guards, *(found[0].guards if found is not None else ()))
+        return self.terms(namespace).guards if found is None else self.guards(namespace, found[0])
+
+    def guards(self, namespace: str, handler: Handler) -> tuple[Guard, ...]:
+        """Give what a client of a namespace has to pass before a handler is called, which may be one of "*"."""
+        terms, own = self.terms(namespace), self.terms(handler.place[1])
+        return (*terms.guards, *(() if own is terms else own.guards), *handler.guards)
+
+    def asks_first(self, namespace: str, handler: Handler) -> bool:
+        """Tell whether there is anything to ask before a handler is called."""
+        return not handler.is_plain or namespace in self._guarded or ANY in self._guarded
 
     def add(self, event: object, function: object, namespace: str) -> None:
         """
@@ -303,6 +340,7 @@ class HandlerTable:
                 f"{_name(events[event].function)}; {_name(function)} would replace it"
             )
         events[event] = handler
+        marks.close(function)
 
     def open(self, namespace: str) -> None:
         """Let clients join a namespace that has no handlers."""
@@ -322,6 +360,10 @@ class HandlerTable:
             if ANY in events and event not in LIFE_EVENTS:
                 return events[ANY], (event, *before_namespace, *arguments)
         return None
+
+    def is_registered(self, namespace: str) -> bool:
+        """Tell whether a namespace is registered by its own name."""
+        return namespace in self._handlers
 
     def __contains__(self, namespace: str) -> bool:
         return namespace in self._handlers or ANY in self._handlers
@@ -386,7 +428,8 @@ def run(
                 result = context.run(function, *arguments)
             else:
                 result = context.run(surroundings.run, function, *arguments)
-        except answers:
+        except answers as error:
+            context.run(_spell_out, error)
             identity.finish_requests(context)
             raise
         if identity.requests in context:
@@ -402,6 +445,11 @@ def run(
     finally:
         if _opened != opened:
             give_back_connections()
+
+
+def _spell_out(error: Exception) -> None:
+    """Let lazy translations in what an error says speak the client's language, while that is active."""
+    error.args = tuple(str(each) if isinstance(each, Promise) else each for each in error.args)
 
 
 _EVENT: Final = identity.event_context()

@@ -39,6 +39,10 @@ class EventNameError(RegistrationError, ValueError):
     """An event name is not a string, is reserved by Socket.IO, or cannot be told from the handler."""
 
 
+class DecoratorOrderError(RegistrationError, TypeError):
+    """A handler was decorated after it had been registered, too late for the decorator to have an effect."""
+
+
 class DuplicateHandlerError(RegistrationError, NameError):
     """An event of a namespace already has a handler."""
 
@@ -91,6 +95,10 @@ class ProtocolError(DtwsSioError, ValueError):
     """A client sent something that Socket.IO does not allow; its connection is closed."""
 
 
+class OversizedPacketError(ProtocolError):
+    """A packet and its attachments together are larger than MAX_PAYLOAD allows."""
+
+
 class EventError(DtwsSioError):
     """
     Raise it in a handler to answer an event with an error that the page may read.
@@ -106,7 +114,7 @@ class EventError(DtwsSioError):
 
     def __init__(self, message: str, *, code: str = "error", details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)  # a lazy translation speaks the language of now
         self.code = code
         self.details = dict(details or {})
 

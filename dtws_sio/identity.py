@@ -13,16 +13,24 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from contextvars import Context, ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.apps import apps
 from django.conf import settings as django_settings
-from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user,
+    get_user_model,
+    load_backend,
+)
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import parse_cookie
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -47,7 +55,8 @@ class Identity:
         authenticator: What recognised it, and loads its user again for each event.
         user_key: The user's primary key as text; None for a session in which nobody is signed in.
         session_key: The key of its session, where that is the proof.
-        stamp: Changes when the proof becomes void although it still exists, as a session's does with a new password.
+        stamp: A piece of what the user's password was, as `short_stamp` gives it; a new one voids proofs that Django
+            does not void itself. `recognise` adds it.
         expires: When the proof ends by itself, in seconds since the epoch, if it says so.
     """
 
@@ -68,9 +77,9 @@ class Identity:
         return None if self.session_key is None else topics.session_topic(self.session_key)
 
     @property
-    def topics(self) -> list[topics.Topic]:
+    def topics(self) -> set[topics.Topic]:
         """The topics of its user and of its session."""
-        return [each for each in (self.user_topic, self.session_topic) if each is not None]
+        return {each for each in (self.user_topic, self.session_topic) if each is not None}
 
 
 class HandshakeRequest(WSGIRequest):
@@ -109,7 +118,9 @@ class HandshakeRequest(WSGIRequest):
         user = None
         if identity is not None and identity.user_key is not None:
             user = identity.authenticator.load(identity, self)
-        return _anonymous_user() if user is None else user
+            if user is not None and not has_stamp(identity, user):
+                user = None
+        return anonymous_user() if user is None else user
 
     def finish(self) -> None:
         """Save the session if it was changed; one that was deleted meanwhile, by a logout, stays deleted."""
@@ -126,7 +137,8 @@ class HandshakeRequest(WSGIRequest):
             session.save()
 
 
-def _anonymous_user() -> Any:
+def anonymous_user() -> Any:
+    """Make the user of somebody who has not signed in; in projects without users, what looks like Django's."""
     if not apps.is_installed("django.contrib.auth"):
         return Stranger()
     from django.contrib.auth.models import AnonymousUser  # a module of models, so not before apps are ready
@@ -214,7 +226,7 @@ def topics_of(request: HandshakeRequest) -> list[topics.Topic]:
 
 def group_keys(user: Any) -> list[Any]:
     """Give the primary keys of a user's groups; none where users have no groups, or something else by that name."""
-    return list(user.groups.values_list("pk", flat=True)) if links(user.__class__, "groups") else []
+    return [group.pk for group in user.groups.all()] if links(user.__class__, "groups") else []
 
 
 def links(model: Any, name: str) -> bool:
@@ -256,13 +268,32 @@ class Authenticator:
         assert identity.user_key is not None  # noqa: S101
         return active_user(identity.user_key)
 
+    def verdict(self, identity: Identity, request: HandshakeRequest, user: AbstractBaseUser | None) -> bool | None:
+        """
+        Tell whether `load` would give this user, who was looked for just now together with many others.
+
+        It saves queries for each. None where only `load` can tell is never wrong.
+
+        Args:
+            identity: How the client was recognised.
+            request: The client's request, with its session as it is now.
+            user: The user by that key; None if there is none.
+        """
+        if type(self).load is not Authenticator.load:
+            return None
+        return user is not None and user.is_active and has_stamp(identity, user)
+
+
+NO_KEY: Final = (ValueError, TypeError, OverflowError, ValidationError)
+"""What Django raises for what is no primary key."""
+
 
 def active_user(key: str) -> AbstractBaseUser | None:
     """Load a user by the primary key as text; None if there is none, or none who may sign in."""
     model = get_user_model()
     try:
         user: AbstractBaseUser = model._default_manager.get(pk=model._meta.pk.to_python(key))
-    except (model.DoesNotExist, ValueError):
+    except (model.DoesNotExist, *NO_KEY):
         return None
     return user if user.is_active else None
 
@@ -277,15 +308,28 @@ class SessionAuthenticator(Authenticator):
             return None
         user = self._user(request)
         if user is None:
-            return Identity(self, session_key=key)
-        # What get_user found is what this event's `request.user` would find again.
-        request.__dict__["user"] = user
-        return Identity(self, user_key_of(user), key, stamp_of(user))
+            return Identity(self, session_key=key) if _is_alive(request.session, key) else None
+        request.__dict__["user"] = user  # as this event's `request.user` would find again
+        return Identity(self, user_key_of(user), key)
 
     def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
         """Ask the session again; another user than the one who connected is none."""
         user = self._user(request)
         return user if user is not None and user_key_of(user) == identity.user_key else None
+
+    def verdict(self, identity: Identity, request: HandshakeRequest, user: AbstractBaseUser | None) -> bool | None:
+        """Judge by session and password, if Django's own backend looks at no more than these."""
+        session = request.session
+        if type(self).load is not SessionAuthenticator.load:
+            return None
+        if not session.keys():
+            return False
+        if session.get(SESSION_KEY) != identity.user_key or not _is_django(session.get(BACKEND_SESSION_KEY)):
+            return None
+        if user is None or not user.is_active:
+            return False
+        holds = constant_time_compare(session.get(HASH_SESSION_KEY, ""), stamp_of(user))
+        return holds or (None if django_settings.SECRET_KEY_FALLBACKS else False)
 
     @staticmethod
     def _user(request: HandshakeRequest) -> AbstractBaseUser | None:
@@ -295,6 +339,23 @@ class SessionAuthenticator(Authenticator):
 
 def _has_sessions() -> bool:
     return apps.is_installed("django.contrib.sessions") and apps.is_installed("django.contrib.auth")
+
+
+def _is_alive(session: SessionBase, key: str) -> bool:
+    """Tell whether a session that was loaded by a key exists."""
+    return session.session_key == key and bool(session.keys())
+
+
+def _is_django(backend: Any) -> bool:
+    """Tell whether an authentication backend finds its users in Django's own way."""
+    from django.contrib.auth.backends import ModelBackend  # imports models, so not before apps are ready
+
+    if backend not in django_settings.AUTHENTICATION_BACKENDS:
+        return False
+    found = type(load_backend(backend))
+    return all(
+        getattr(found, name, None) is getattr(ModelBackend, name) for name in ("get_user", "user_can_authenticate")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +395,17 @@ def user_key_of(user: Any) -> str:
     return str(user._meta.pk.value_to_string(user))
 
 
+def key_text(model: Any, key: Any) -> str:
+    """
+    Give a primary key of a model as text, in the one form that it has for the database.
+
+    Raises:
+        ValueError, TypeError, OverflowError, ValidationError: If it is none.
+    """
+    field = model._meta.pk
+    return str(field.value_to_string(model(pk=field.to_python(key))))
+
+
 def stamp_of(user: Any) -> str:
     """Give what changes with a user's password."""
     return str(user.get_session_auth_hash()) if hasattr(user, "get_session_auth_hash") else ""
@@ -354,9 +426,9 @@ class SignedTokenAuthenticator(Authenticator):
     """Where in `auth` it is looked for."""
 
     def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
-        """Check the token."""
-        token = auth.get(self.key) if isinstance(auth, dict) else None
-        if token is None:
+        """Check the token; one that has the form of a JSON Web Token is left to others."""
+        token = _token(auth, self.key)
+        if token is None or _looks_like_jwt(token):
             return None
         try:
             user_key, stamp = _signer().unsign_object(token, max_age=self.max_age)
@@ -364,15 +436,7 @@ class SignedTokenAuthenticator(Authenticator):
             raise AuthenticationFailedError("The token has expired; get a new one.", code="token_expired") from error
         except (signing.BadSignature, TypeError, ValueError, AttributeError) as error:
             raise AuthenticationFailedError("The token is not valid.") from error
-        identity = Identity(self, user_key, stamp=stamp)
-        if self.load(identity, request) is None:
-            raise AuthenticationFailedError("The token is not valid any more.")
-        return identity
-
-    def load(self, identity: Identity, request: HandshakeRequest) -> AbstractBaseUser | None:
-        """Load the user, if it still has the password for which the token was made."""
-        user = super().load(identity, request)
-        return user if user is not None and constant_time_compare(short_stamp(user), identity.stamp) else None
+        return Identity(self, user_key, stamp=stamp)
 
 
 def make_token(user: AbstractBaseUser) -> str:
@@ -382,6 +446,11 @@ def make_token(user: AbstractBaseUser) -> str:
 
 def _signer() -> signing.TimestampSigner:
     return signing.TimestampSigner(salt="dtws_sio.identity")
+
+
+def has_stamp(identity: Identity, user: Any) -> bool:
+    """Tell whether a user still has the password of the time when a client was recognised."""
+    return not identity.stamp or constant_time_compare(short_stamp(user), identity.stamp)
 
 
 def short_stamp(user: Any) -> str:
@@ -411,15 +480,15 @@ class JWTAuthenticator(Authenticator):
     """The claim that holds the user's primary key."""
 
     def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
-        """Check the token."""
-        token = auth.get(self.key) if isinstance(auth, dict) else None
-        if token is None:
+        """Check the token; one of those that Django signs is left to others."""
+        token = _token(auth, self.key)
+        if token is None or (isinstance(token, str) and token.count(signing.TimestampSigner().sep) == 2):
             return None
         claims = self.claims(token)
-        identity = Identity(self, str(claims[self.user_claim]), expires=float(claims["exp"]))
-        if self.load(identity, request) is None:
-            raise AuthenticationFailedError("The token names nobody who may sign in.")
-        return identity
+        try:
+            return Identity(self, str(claims[self.user_claim]), expires=float(claims["exp"]))
+        except OverflowError as error:
+            raise AuthenticationFailedError("The token is not valid.") from error
 
     def claims(self, token: Any) -> dict[str, Any]:
         """
@@ -449,10 +518,49 @@ class JWTAuthenticator(Authenticator):
         return claims
 
 
+def _token(auth: Any, key: str) -> Any:
+    return auth.get(key) if isinstance(auth, dict) else None
+
+
+def _looks_like_jwt(token: Any) -> bool:
+    return isinstance(token, str) and token.count(".") == 2 and ":" not in token
+
+
 def recognise(request: HandshakeRequest, auth: Any, authenticators: Iterable[Authenticator]) -> Identity | None:
-    """Ask authenticators in turn; None is a stranger. Raises AuthenticationFailedError as they do."""
+    """
+    Ask authenticators in turn who a client is; the first that finds a user decides.
+
+    Returns:
+        Who it is. If nobody finds a user, the session with which somebody came who has not signed in; None is a
+        stranger without a session.
+
+    Raises:
+        AuthenticationFailedError: If one is shown a proof that does not hold, or that names nobody who may sign in.
+    """
+    guest = None
     for authenticator in authenticators:
         identity = authenticator.recognise(request, auth)
-        if identity is not None:
-            return identity
-    return None
+        if identity is None:
+            continue
+        if identity.user_key is not None:
+            return _settled(identity, request)
+        guest = guest or identity
+    return guest
+
+
+def _settled(identity: Identity, request: HandshakeRequest) -> Identity:
+    """Give an identity with its key in the one form that topics have, and a stamp unless Django voids its proof."""
+    try:
+        identity = replace(identity, user_key=key_text(get_user_model(), identity.user_key))
+    except NO_KEY as error:
+        raise AuthenticationFailedError(NOBODY) from error
+    if identity.session_key is not None:
+        return identity
+    user = identity.authenticator.load(identity, request)
+    if user is None or not has_stamp(identity, user):
+        raise AuthenticationFailedError(NOBODY)
+    request.__dict__["user"] = user
+    return replace(identity, stamp=short_stamp(user))
+
+
+NOBODY: Final = "The token is not valid any more."

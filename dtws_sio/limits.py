@@ -15,7 +15,7 @@ from hashlib import blake2b
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from dtws_sio import runtime
+from dtws_sio import marks, runtime
 from dtws_sio.addresses import client_address, finder, forwarded_address, peer_address
 from dtws_sio.exceptions import OversizedEmitError, RateError, RateLimitedError, TooManyConnectionsError
 from dtws_sio.rates import Bucket, Buckets, Rate, RateStore
@@ -176,7 +176,7 @@ def rate_limit(
     def mark(handler: F) -> F:
         present = rate_limits(handler)
         limit = RateLimit(parsed, by, code, message, len(present))
-        handler.__dtws_sio_rate_limits__ = (*present, limit)  # type: ignore[attr-defined]
+        marks.put(handler, "__dtws_sio_rate_limits__", (*present, limit))
         return handler
 
     return mark
@@ -318,6 +318,18 @@ class Connections:
         if wait:
             raise self._address_is_hasty(address, wait)
         return self._addresses.enter(address)
+
+    def admit_again(self, environ: dict[str, Any], session: str) -> None:
+        """
+        Count one more attempt of a connection to join, by its handshake's environ; by itself if its address is unknown.
+
+        Raises:
+            TooManyConnectionsError: If there are too many.
+        """
+        key = self.address_of(environ) or f"session {session}"
+        wait = 0.0 if self._rate is None else self._attempts.take(key, self._rate)
+        if wait:
+            raise self._address_is_hasty(key, wait)
 
     def admit_session(self, key: str | None) -> Lease:
         """

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import contextvars
 import logging
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 
-from dtws_sio import json, runtime, security, topics
+from dtws_sio import dispatch, json, runtime, security, sids, topics
 from dtws_sio.conf import without_password
-from dtws_sio.dispatch import give_back_connections
+from dtws_sio.dispatch import HandlerFailedError, Origin, give_back_connections
 from dtws_sio.engine import Outgoing
 from dtws_sio.exceptions import (
     EmitError,
+    EventError,
     MissingDependencyError,
     NotServingError,
     PermissionDeniedError,
@@ -190,8 +192,8 @@ class Manager(socketio.Manager):  # type: ignore[misc]
             client.rooms.discard(room)
 
     def _check_room(self, room: Any, namespace: str) -> None:
-        if isinstance(room, str) and self.find(room, namespace) is not None:
-            raise RoomNameError(f"the room {room!r} is the private room of a client")
+        if isinstance(room, str) and (sids.is_sid(room) or self.find(room, namespace) is not None):
+            raise RoomNameError(f"the room {room!r} is the private room of a client, here or in another process")
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """Give the rooms that a client is in, its private one among them."""
@@ -280,7 +282,21 @@ class Manager(socketio.Manager):  # type: ignore[misc]
         if len(waiting) == 1:  # the counter of ids
             del self.callbacks[sid]
         if callback is not None:
-            self.server.clients.acknowledged(callback, data, sid)
+            _acknowledged(callback, data, sid)
+
+
+def _acknowledged(callback: Callable[..., Any], data: list[Any], sid: str) -> None:
+    """
+    Call what was given to `emit(callback=...)` with the values of an acknowledgement.
+
+    It gets a greenlet of its own: the pool may be full of handlers that wait for just this.
+    """
+    runtime.spawn(_quietly, callback, tuple(data), sid)
+
+
+def _quietly(callback: Callable[..., Any], arguments: tuple[Any, ...], sid: str) -> None:
+    with suppress(HandlerFailedError, EventError):  # logged already
+        dispatch.run(callback, arguments, lambda: Origin("acknowledgement", "", sid))
 
 
 def _arguments(data: Any) -> list[Any]:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 
+from dtws_sio import marks
 from dtws_sio.exceptions import PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def check(guards: Iterable[Guard], request: HandshakeRequest, data: tuple[Any, .
 
 
 def _guarded(target: T, guard: Guard) -> T:
-    setattr(target, ATTRIBUTE, (guard, *guards_of(target)))
+    marks.put(target, ATTRIBUTE, (guard, *guards_of(target)))
     return target
 
 

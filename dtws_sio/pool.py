@@ -62,6 +62,49 @@ class Mailbox:
         return self._is_busy
 
 
+class WideMailbox(Mailbox):
+    """
+    Jobs of which a few may run at once; the others wait and keep their order.
+
+    It asks the pool for as many turns as there are jobs, up to its width, and each turn takes the job that is first
+    then. One that ends goes on if there are more jobs than turns that have yet to begin.
+
+    Args:
+        pool: Where they run.
+        width: How many run at once at most.
+    """
+
+    __slots__ = ("_begun", "_turns", "_width")
+
+    def __init__(self, pool: Pool, width: int) -> None:
+        super().__init__(pool)
+        self._width = width
+        self._turns = 0
+        self._begun = 0
+
+    def put(self, job: Job) -> bool:
+        """Have a job run; True if it has to wait for one of those before it."""
+        self._jobs.append(job)
+        if self._turns == self._width:
+            return True
+        self._turns += 1
+        self._pool.submit(self)
+        return False
+
+    def take(self) -> Job:
+        """Give the job whose turn it is; called by the pool."""
+        self._begun += 1
+        return self._jobs.popleft()
+
+    def has_more(self) -> bool:
+        """Tell, after a job, whether its turn goes on; called by the pool."""
+        self._begun -= 1
+        if len(self._jobs) > self._turns - self._begun - 1:
+            return True
+        self._turns -= 1
+        return False
+
+
 class Load:
     """
     What one connection gave us to do and is not done: beyond the bounds it is read no more, until all of it is.
@@ -124,9 +167,9 @@ class Pool:
         self._at_work: set[Job] = set()
         self._next_complaint = 0.0
 
-    def mailbox(self) -> Mailbox:
-        """Make a mailbox whose jobs run here."""
-        return Mailbox(self)
+    def mailbox(self, width: int = 1) -> Mailbox:
+        """Make a mailbox whose jobs run here, so many of them at once."""
+        return Mailbox(self) if width == 1 else WideMailbox(self, width)
 
     def submit(self, work: Job | Mailbox) -> None:
         """Have a job run, or the next one of a mailbox, as soon as there is room; what it raises is logged."""
@@ -210,9 +253,9 @@ class ThreadPool(Pool):
         super().__init__(size)
         self.lock = threading.RLock()
 
-    def mailbox(self) -> Mailbox:
-        """Make a mailbox whose jobs run here."""
-        return _ThreadMailbox(self)
+    def mailbox(self, width: int = 1) -> Mailbox:
+        """Make a mailbox whose jobs run here, so many of them at once."""
+        return _ThreadMailbox(self) if width == 1 else _WideThreadMailbox(self, width)
 
     def submit(self, work: Job | Mailbox) -> None:
         """Have a job run, or the next one of a mailbox, as soon as there is room; what it raises is logged."""
@@ -235,6 +278,10 @@ class _ThreadMailbox(Mailbox):
     def take(self) -> Job:
         with self._pool.lock:
             return super().take()
+
+
+class _WideThreadMailbox(_ThreadMailbox, WideMailbox):
+    __slots__ = ()
 
 
 def make_pool(size: int) -> Pool:

@@ -17,40 +17,37 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from importlib import import_module
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from django.conf import settings as django_settings
-from django.contrib.auth import get_user_model
-from django.utils import timezone
-
-from dtws_sio import dispatch, identity, runtime, security, topics
+from dtws_sio import bulk, dispatch, identity, runtime, security
+from dtws_sio.rechecks import Rechecks, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
 
     from dtws_sio.client import Client
-    from dtws_sio.identity import HandshakeRequest, Identity
+    from dtws_sio.identity import Identity
     from dtws_sio.rights import Change
+    from dtws_sio.standing import Standing
 
-TICK: Final = 0.25
+TICK: Final = 0.1
 """Seconds between two looks at what has changed."""
 
 BREATH: Final = 0.01
-"""Seconds between two looks where there is more to verify; others run meanwhile."""
+"""Seconds between two looks where there is more to verify that is not urgent."""
 
 PAUSE: Final = 1.0
 """Seconds until the next look after one that failed."""
 
-CHUNK: Final = 500
-"""Users or sessions that one query of the sweep asks about."""
+BATCH: Final = 100
+"""Clients that one look verifies, which takes about 0.03 s; then others run, and it is the next change's turn."""
 
-BATCH: Final = 50
-"""Clients that one look verifies for no urgent reason, which takes about 0.1 s; then it is the next change's turn."""
+ASK_AGAIN: Final = 1.0
+"""Seconds after which a session is looked for again whose store, a cache, does not say when it expires."""
 
-RIGHTS: Final = ("password", "is_active", "is_staff", "is_superuser")
-"""Fields of a user on which its rights depend, where it has them."""
+ASKING_SHARE: Final = 20
+"""Such a look is followed by a pause of this many times what it took, if that is longer."""
 
 
 @dataclass
@@ -67,45 +64,41 @@ class _Pending:
 
 class Revocation:
     """
-    Keeps an eye on the clients of this process that were recognised as users, and on strangers where there are rules.
+    Keeps an eye on the clients of this process that have a user or a session, and on others where there are rules.
 
-    Its loop runs while there are any. What it does with them is up to the functions that it is given, which may wait.
+    Its loop runs while there are any.
 
     Args:
-        close: Ends a client's connection, for a reason.
-        recheck: Looks whether a client, whose user is as its request says now, may be where it is, and closes it or
-            takes it out of rooms. It raises only if that cannot be told at the moment.
+        standing: Closes those who may not be where they are, and takes them out of rooms.
         sweep_seconds: How often everybody is looked at.
     """
 
     has_loop = True
     """Whether `look` is called as often as it should be; else somebody else has to see to that."""
 
-    def __init__(
-        self,
-        *,
-        close: Callable[[Client, str], object],
-        recheck: Callable[[Client, HandshakeRequest], object],
-        sweep_seconds: float,
-    ) -> None:
-        self._close = close
-        self._recheck = recheck
+    def __init__(self, standing: Standing, *, sweep_seconds: float) -> None:
+        self._standing = standing
+        self._rechecks = Rechecks(standing.recheck)
         self._sweep_seconds = sweep_seconds
         self._lock = runtime.lock()
         self._clients: dict[str, Client] = {}
         self._strangers: dict[str, Client] = {}
         self._pending = _Pending()
+        self._urgent: dict[Client, None] = {}
         self._waiting: dict[Client, None] = {}
         self._known: dict[str, object] = {}
         self._expiries: list[tuple[float, str]] = []
+        self._undated: set[str] = set()
+        self._next_question = 0.0
         self._next_sweep = 0.0
         self._is_running = False
         self._is_failing = False
+        self._is_looking = False
 
     def enrol(self, client: Client) -> None:
-        """Watch a client that has joined; of a stranger, only whether the rules still let it be where it is."""
+        """Watch a client that has joined; where it has no session, only whether the rules let it be where it is."""
         with self._lock:
-            if client.is_stranger:
+            if client.identity is None:
                 self._strangers[client.sid] = client
                 self._pending.rooms.add(client.sid)
             else:
@@ -121,6 +114,14 @@ class Revocation:
         """Watch a client no more."""
         self._clients.pop(client.sid, None)
         self._strangers.pop(client.sid, None)
+        self._undated.discard(client.sid)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was noticed so far has been dealt with."""
+        pending = self._pending
+        is_quiet = pending == _Pending() and not self._is_looking and self._rechecks.is_idle
+        return is_quiet and not self._urgent and not self._waiting
 
     def notice(self, change: Change) -> None:
         """Have a look at those whom a change concerns, within `TICK` seconds."""
@@ -144,6 +145,7 @@ class Revocation:
         with self._lock:
             self._is_running = bool(self._clients or self._strangers)
             if not self._is_running:
+                self._urgent.clear()
                 self._waiting.clear()
                 self._known.clear()
                 self._expiries.clear()
@@ -151,7 +153,7 @@ class Revocation:
 
     def _run(self) -> None:
         while self._is_needed():
-            runtime.sleep(PAUSE if self._is_failing else BREATH if self._waiting else TICK)
+            runtime.sleep(self._pause())
             try:
                 self.look()
             except Exception:
@@ -165,21 +167,27 @@ class Revocation:
             finally:
                 dispatch.give_back_connections()
 
+    def _pause(self) -> float:
+        if self._is_failing:
+            return PAUSE
+        return 0 if self._urgent else BREATH if self._waiting else TICK
+
     def look(self) -> None:
         """
         Look at those who came, changed or expired since the last time, and at all when a sweep is due.
 
         If the database does not answer, everybody is looked at the next time, so that nothing is forgotten.
         """
+        self._is_looking = True
         pending = self._take()
         for client in self._having(sessions=pending.sessions):
-            self._close(client, "its session has ended")
+            self._standing.close(client, "its session has ended")
         try:
-            inside = self._inside(pending.rooms)
-            self._verify([*self._having(users=pending.users), *inside[:BATCH]])
+            self._rechecks.raise_failure()
+            self._urgent.update(dict.fromkeys([*self._having(users=pending.users), *self._inside(pending.rooms)]))
             self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
             self._end_expired()
-            self._put_off(inside[BATCH:])
+            self._ask_again()
             if pending.everybody:
                 self._put_off(self._everybody())
             elif pending.all_users:
@@ -188,17 +196,24 @@ class Revocation:
                 self._next_sweep = time.monotonic() + self._sweep_seconds
                 self._put_off(self._sweep())
             self._verify_some()
+            if self.has_loop:
+                self._rechecks.start()
+                return
+            while self._urgent or self._waiting:
+                self._verify_some()
+            self._rechecks.finish()
         except BaseException:
             self._pending.everybody = True
             self._next_sweep = 0.0
             raise
+        finally:
+            self._is_looking = False
 
     def _having(self, users: Collection[str] = (), sessions: Collection[str] = ()) -> list[Client]:
         found = []
-        for client in list(self._clients.values()):
+        for client in list(self._clients.values()) if users or sessions else ():
             known = _of(client)
-            session = topics.session_topic(known.session_key) if sessions and known.session_key else ""
-            if known.user_key in users or session in sessions:
+            if known.user_key in users or (sessions and not known.topics.isdisjoint(sessions)):
                 found.append(client)
         return found
 
@@ -215,24 +230,27 @@ class Revocation:
         self._waiting.update(dict.fromkeys(clients))
 
     def _verify_some(self) -> None:
-        some = list(islice(self._waiting, BATCH))
+        queue = self._urgent or self._waiting
+        some = list(islice(queue, BATCH))
         self._verify(some)
         for client in some:
-            del self._waiting[client]
+            del queue[client]
 
     def _verify(self, clients: Iterable[Client]) -> None:
-        """Load each proof again, once for all clients that have it, and close or recheck them."""
-        users: dict[Identity | None, Any] = {}
-        for client in clients:
-            if client.left is not None:
-                continue
-            known = client.identity
-            request = identity.HandshakeRequest(client.environ, known)
-            if known in users:
-                request.__dict__["user"] = users[known]
-            self._recheck(client, request)
-            if "user" in request.__dict__:
-                users[known] = request.user
+        """Load each proof again, in a few queries for all; close those who have none, and have the others rechecked."""
+        requests = {
+            client: identity.HandshakeRequest(client.environ, client.identity)
+            for client in clients
+            if client.left is None
+        }
+        if requests:
+            bulk.prepare(list(requests.values()))
+        turn = Turn()
+        for client, request in requests.items():
+            self._standing.prove(client, request)
+            if client.left is None:
+                self._rechecks.put(client, request)
+            turn.give_way()
 
     def _begin(self, clients: list[Client]) -> None:
         """
@@ -243,7 +261,7 @@ class Revocation:
         """
         for client in clients:
             self._note_expiry(client, _of(client).expires)
-        rights = _rights({str(_of(client).user_key) for client in clients})
+        rights = bulk.rights(_users_of(clients))
         changed = {key for key, now in rights.items() if self._known.get(key, now) != now}
         self._known.update(rights)
         self._end_sessionless(clients)
@@ -264,19 +282,32 @@ class Revocation:
                 due.append(self._clients[sid])
         for client in due:
             if _of(client).expires is not None:
-                self._close(client, "its token has expired")
+                self._standing.close(client, "its token has expired")
         self._end_sessionless(due)
 
     def _end_sessionless(self, clients: list[Client]) -> None:
         """Close those of the clients whose session is there no more, and note when those of the others expire."""
         keys = {key for client in clients if (key := _of(client).session_key)}
-        ends = dict(_session_ends(keys)) if keys else {}
+        ends = bulk.session_ends(keys) if keys else {}
         for client in clients:
             key = _of(client).session_key
-            if key in ends:
+            if key is None:
+                continue
+            if key not in ends:
+                self._standing.close(client, "its session has ended")
+            elif ends[key] is None:
+                self._undated.add(client.sid)
+            else:
                 self._note_expiry(client, ends[key])
-            elif key:
-                self._close(client, "its session has ended")
+
+    def _ask_again(self) -> None:
+        """Look for those sessions that end without having said when."""
+        started = time.monotonic()
+        if not self._undated or started < self._next_question:
+            return
+        self._end_sessionless([self._clients[sid] for sid in list(self._undated) if sid in self._clients])
+        now = time.monotonic()
+        self._next_question = now + max(ASK_AGAIN, ASKING_SHARE * (now - started))
 
     # What sends no signal
 
@@ -284,67 +315,21 @@ class Revocation:
         """Close those without a session, and give those of users whose rights are not what they were."""
         clients = list(self._clients.values())
         self._expiries.clear()
+        self._undated.clear()
         for client in clients:
             self._note_expiry(client, _of(client).expires)
         self._end_sessionless(clients)
-        keys = {str(_of(client).user_key) for client in clients}
-        before, self._known = self._known, _rights(keys)
+        keys = _users_of(clients)
+        before, self._known = self._known, bulk.rights(keys)
         return self._having(users={key for key in keys if self._known.get(key) != before.get(key)})
 
 
 def _of(client: Client) -> Identity:
-    """Give how a client was recognised that is no stranger."""
+    """Give how a client was recognised."""
     assert client.identity is not None  # noqa: S101
     return client.identity
 
 
-def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
-    left = list(keys)
-    for start in range(0, len(left), CHUNK):
-        yield left[start : start + CHUNK]
-
-
-def _session_ends(keys: Iterable[str]) -> Iterator[tuple[str, float | None]]:
-    """Give the sessions that are alive, each with when it expires, if its store says that."""
-    store: Any = import_module(django_settings.SESSION_ENGINE).SessionStore
-    if hasattr(store, "get_model_class"):
-        rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
-        for chunk in _chunks(keys):
-            for key, ends in rows.filter(session_key__in=chunk).values_list("session_key", "expire_date"):
-                yield key, ends.timestamp()
-        return
-    for key in keys:
-        if store(key).load():
-            yield key, None
-
-
-def _rights(keys: Iterable[str]) -> dict[str, object]:
-    """Give, for each user that exists, a value that changes with its rights; a few queries for hundreds of users."""
-    model: Any = get_user_model()
-    names = {each.name for each in model._meta.concrete_fields}
-    fields = ["pk", *(name for name in RIGHTS if name in names)]
-    found: dict[str, object] = {}
-    for chunk in _chunks(keys):
-        rows = {row[0]: row[1:] for row in model._default_manager.filter(pk__in=chunk).values_list(*fields)}
-        groups, permissions = (_links(model, name, rows) for name in ("groups", "user_permissions"))
-        all_groups = {group for each in groups.values() for group in each}
-        of_groups = _links(model.groups.rel.model, "permissions", all_groups) if all_groups else {}
-        for pk, row in rows.items():
-            mine = groups.get(pk, frozenset())
-            through = frozenset((group, of_groups.get(group, frozenset())) for group in mine)
-            text = model._meta.pk.value_to_string(model(pk=pk))
-            found[text] = (row, through, permissions.get(pk, frozenset()))
-    return found
-
-
-def _links(model: Any, name: str, keys: Iterable[Any]) -> dict[Any, frozenset[Any]]:
-    """Give what each of some instances is linked to by a many-to-many field; nothing where there is no such field."""
-    if not identity.links(model, name):
-        return {}
-    relation = model._meta.get_field(name)
-    own, other = f"{relation.m2m_field_name()}_id", f"{relation.m2m_reverse_field_name()}_id"
-    linked: dict[Any, set[Any]] = {}
-    rows = relation.remote_field.through._default_manager.filter(**{f"{own}__in": list(keys)})
-    for key, value in rows.values_list(own, other):
-        linked.setdefault(key, set()).add(value)
-    return {key: frozenset(values) for key, values in linked.items()}
+def _users_of(clients: Iterable[Client]) -> set[str]:
+    """Give the keys of the users of clients, of whom guests with a session have none."""
+    return {key for client in clients if (key := _of(client).user_key) is not None}

@@ -13,20 +13,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import socketio
 from django.db import transaction
 
-from dtws_sio import conf, dispatch, engine, limits, manager, origins, permissions, runtime, topics
+from dtws_sio import conf, dispatch, engine, limits, manager, origins, runtime, topics
 from dtws_sio.attendance import Attendance, Socket, tells
 from dtws_sio.clients import LEFT_NAMESPACE, Clients
-from dtws_sio.dispatch import ANY, LIFE_EVENTS, HandlerTable, namespace_path
+from dtws_sio.dispatch import namespace_path
 from dtws_sio.engine.answers import Refusal
 from dtws_sio.exceptions import (
-    DuplicateNamespaceError,
     EmitError,
     EventNameError,
-    InvalidInstanceError,
-    NotCallableError,
     NotServingError,
     PermissionDeniedError,
 )
@@ -35,6 +31,7 @@ from dtws_sio.limits import Connections, Rate
 from dtws_sio.packet import RESERVED_EVENTS, Packet
 from dtws_sio.pool import make_pool
 from dtws_sio.presence import Presence, rolls_for
+from dtws_sio.registration import Registration
 from dtws_sio.rights import Change, Signals
 from dtws_sio.surroundings import surroundings
 
@@ -70,7 +67,7 @@ class _UpstreamLogger(_LoggerAdapter):
         self.debug(msg, *args, **kwargs)
 
 
-class Server(socketio.Server):  # type: ignore[misc]
+class Server(Registration):
     """
     python-socketio's server, under Django's rules.
 
@@ -87,8 +84,7 @@ class Server(socketio.Server):  # type: ignore[misc]
         self.serving = False
         self.stopped = False
         self.logger = _UpstreamLogger(logger, {})
-        self.table = HandlerTable()
-        self._namespaces: dict[str, socketio.Namespace] = {}
+        self._begin_registration()
         self._start_lock = threading.Lock()
         self._published: tuple[conf.Settings, manager.Publisher] | None = None
 
@@ -107,105 +103,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self._published = settings, manager.for_publisher(settings)
         return self._published[1]
 
-    # Registration
-
-    def on(self, event: str, handler: F | None = None, namespace: str | None = None) -> Any:
-        """
-        Register a handler for an event, as a decorator or by its second argument.
-
-        Args:
-            event: Any name; "connect", "disconnect", or "*" for those that have no handler.
-            handler: The function; without it, a decorator is returned.
-            namespace: The path, "/" by default; "*" for namespaces that nobody registered.
-
-        Raises:
-            RegistrationError: A child of it, for each of: a second handler for the same event, a thing that cannot be
-                called, a coroutine function, a signature that cannot take the event, a name that is reserved.
-
-        Source: rows D-22, D-60 to D-64.
-        """
-
-        if not isinstance(event, str):
-            raise EventNameError(f"an event name is a string, not {event!r}; write @sio.on('name') or @sio.event")
-
-        def register(function: F) -> F:
-            self.table.add(event, function, namespace_path(namespace))
-            return function
-
-        return register if handler is None else register(handler)
-
-    def event(self, *args: Any, **kwargs: Any) -> Any:
-        """
-        Register a function for the event of its own name: `@sio.event` or `@sio.event(namespace="/chat")`.
-
-        Raises:
-            RegistrationError: As `on` does; also if the function has no name, as partials have none.
-        """
-        if len(args) == 1 and not kwargs and not isinstance(args[0], str):
-            return self._register_by_name(args[0], None)
-        return partial(self._register_by_name, namespace=self._event_namespace(*args, **kwargs))
-
-    @staticmethod
-    def _event_namespace(namespace: str | None = None) -> str | None:
-        return namespace
-
-    def _register_by_name(self, function: F, namespace: str | None) -> F:
-        if not callable(function):
-            raise NotCallableError(f"@sio.event was used on a thing that is not callable: {function!r}")
-        name = getattr(function, "__name__", None)
-        if name is None:
-            raise EventNameError(f"{function!r} has no name; register it with @sio.on('its event')")
-        self.on(name, function, namespace)
-        return function
-
-    def register_namespace(self, namespace_handler: socketio.Namespace) -> None:
-        """
-        Register a class-based namespace: each of its methods `on_<event>` becomes a handler.
-
-        A class that overrides `trigger_event` gets every event through it instead.
-
-        Raises:
-            InvalidInstanceError: If it is not an instance of `Namespace`; of its class itself, for one.
-            DuplicateNamespaceError: If the path already has one.
-
-        Source: rows D-62, D-70 to D-75.
-        """
-        if not isinstance(namespace_handler, socketio.Namespace):
-            raise InvalidInstanceError(
-                f"expected an instance of dtws_sio.Namespace, got {namespace_handler!r}"
-                + ("; call it: register_namespace(Chat('/chat'))" if isinstance(namespace_handler, type) else "")
-            )
-        path = namespace_path(namespace_handler.namespace)
-        if path in self._namespaces:
-            raise DuplicateNamespaceError(
-                f"the path {path!r} already has a namespace, {type(self._namespaces[path]).__qualname__}"
-            )
-        self.table.open(path)
-        self.table.set_terms(path, **_terms(namespace_handler))
-        for event, method in _methods(namespace_handler):
-            self.table.add(event, method, path)
-        self._namespaces[path] = namespace_handler
-        namespace_handler._set_server(self)
-
-    def room_rule(self, function: F | None = None, *, namespace: str | None = None) -> Any:
-        """
-        Register what decides who may be in which room of a namespace, as a decorator.
-
-        It is called with a client's request and the room's name, which is a `dtws_sio.topics.Topic` for that of an
-        object: whenever a client is to enter one, and again for each that it is in when its user's rights change. True
-        lets it in. Clients must not name rooms unchecked: without a rule any handler that passes on a name from a page
-        lets everybody listen anywhere.
-
-        A `Namespace` has the method `may_enter_room` for it.
-        """
-
-        def register(rule: F) -> F:
-            if not callable(rule):
-                raise NotCallableError(f"@sio.room_rule was used on a thing that is not callable: {rule!r}")
-            self.table.set_terms(namespace_path(namespace), may_enter_room=rule)
-            return rule
-
-        return register if function is None else register(function)
+    # Rights
 
     def follow_signals(self) -> None:
         """Hear of logouts and changed rights from Django's signals; called when the app is ready, in every process."""
@@ -297,6 +195,7 @@ class Server(socketio.Server):  # type: ignore[misc]
             self.clients.revocation.has_loop = watches
             self.eio.receiver = self.clients
             self.eio.owner_of = owner_of
+            self.eio.refused = self.clients.refusals.add
             self.manager.initialize()
             self.manager_initialized = True
             self.presence.start()
@@ -646,13 +545,13 @@ class Server(socketio.Server):  # type: ignore[misc]
         elif not ignore_queue:
             self.manager.disconnect(sid, path)
 
-    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> bool:
-        """Begin a session of the stock engine, which knows one way to refuse."""
+    def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> Refusal | None:
+        """Begin a session of the stock engine, whose handlers return what refuses."""
         try:
             self.clients.opened(eio_sid, environ)
-        except Refusal:
-            return False
-        return True
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         self.clients.received(eio_sid, data)
@@ -663,31 +562,6 @@ class Server(socketio.Server):  # type: ignore[misc]
 
 def _authenticators(settings: conf.Settings) -> list[Authenticator]:
     return [conf.load("AUTHENTICATORS", path)() for path in settings.authenticators]
-
-
-def _terms(namespace: socketio.Namespace) -> dict[str, Any]:
-    """Give the terms that a namespace's class states; python-socketio's own class knows none."""
-    terms: dict[str, Any] = {"guards": permissions.guards_of(type(namespace))}
-    authenticators = getattr(namespace, "authenticators", None)
-    if authenticators is not None:
-        terms["authenticators"] = tuple(authenticators)
-    for name in ("may_enter_room", "removed_from_room", "recheck", "after_connect"):
-        method = getattr(namespace, name, None)
-        if method is not None:
-            terms[name] = method
-    if getattr(namespace, "tracks_presence", False):
-        terms["describe"] = namespace.describe
-    return terms
-
-
-def _methods(namespace: socketio.Namespace) -> list[tuple[str, Callable[..., Any]]]:
-    if type(namespace).trigger_event is not socketio.Namespace.trigger_event:
-        trigger = namespace.trigger_event
-        life = [(event, partial(trigger, event)) for event in sorted(LIFE_EVENTS)]
-        return [(ANY, trigger), *life]
-    if hasattr(namespace, "event_handlers"):
-        return list(namespace.event_handlers())
-    return dispatch.methods_of(namespace)
 
 
 def _several(names: Any) -> Any:

@@ -19,12 +19,15 @@ from typing import Any, Final
 
 from django.conf import settings as django_settings
 from django.db.models import Model, QuerySet
+from django.db.models.manager import BaseManager
 from django.utils.functional import LazyObject
 
 from dtws_sio.exceptions import RoomNameError, TopicError
 
 PREFIX: Final = "dtws_sio:"
 """What all topics begin with, and no other room may."""
+
+SESSION_PREFIX: Final = f"{PREFIX}session:"
 
 
 class Topic(str):
@@ -63,7 +66,18 @@ def topic(thing: Model) -> Topic:
         )
     if thing.pk is None or thing._state.adding:
         raise TopicError(f"{thing!r} is not saved, so it has no topic; save it first")
-    return model_topic(thing._meta.concrete_model or type(thing), thing._meta.pk.value_to_string(thing))
+    model = _model(thing._meta.concrete_model or type(thing))
+    field = thing._meta.pk
+    key = field.to_python(thing.pk)
+    if type(key) is not type(thing.pk):  # such as a UUID that was given as text, in any of its forms
+        thing = type(thing)(pk=key)
+    return model_topic(model, field.value_to_string(thing))
+
+
+def _model(model: type[Model]) -> type[Model]:
+    """Give the model by which an instance goes: users go by that of users, whatever they are besides."""
+    users = django_settings.AUTH_USER_MODEL.lower()
+    return next((each for each in model._meta.get_parent_list() if each._meta.label_lower == users), model)
 
 
 def model_topic(model: type[Model], key: object) -> Topic:
@@ -76,9 +90,14 @@ def is_user_topic(name: str) -> bool:
     return name.startswith(f"{PREFIX}{django_settings.AUTH_USER_MODEL.lower()}:")
 
 
+def is_personal(name: str) -> bool:
+    """Tell whether a room is the topic of a user or of a session."""
+    return is_user_topic(name) or name.startswith(SESSION_PREFIX)
+
+
 def session_topic(session_key: str) -> Topic:
     """Name the topic of a session; the key itself opens the session and so is not part of it."""
-    return Topic(f"{PREFIX}session:{sha256(session_key.encode()).hexdigest()}")
+    return Topic(f"{SESSION_PREFIX}{sha256(session_key.encode()).hexdigest()}")
 
 
 def room(thing: Any) -> Any:
@@ -88,6 +107,8 @@ def room(thing: Any) -> Any:
     Raises:
         TopicError: As `topic` does.
     """
+    if isinstance(thing, BaseManager):
+        raise TopicError(f"{thing!r} is a manager, which names nobody; write .all() behind it")
     is_object = isinstance(thing, (Model, LazyObject)) or hasattr(thing, "is_anonymous")
     return topic(thing) if is_object else thing
 
@@ -95,8 +116,14 @@ def room(thing: Any) -> Any:
 def rooms(things: Any) -> Any:
     """Give whom an emit is for: one room's name, or the list of several. Raises TopicError as `room` does."""
     if isinstance(things, (list, tuple, set, frozenset, QuerySet)):
-        return [room(each) for each in things]
+        return [_one(each) for each in things]
     return room(things)
+
+
+def _one(thing: Any) -> Any:
+    if thing is None:
+        raise TopicError("None, among those whom an emit is for, would be everybody; leave it out")
+    return room(thing)
 
 
 def named(room: Any) -> Any:

@@ -15,6 +15,7 @@ from django.test import Client, override_settings
 from dtws_sio.server import Server, sio
 from dtws_sio.signals import queues, registry
 from tests.bars import Clock, Recorder, board_for, set_clock
+from tests.handling import Gate
 from tests.page import CONNECT, Page
 
 if TYPE_CHECKING:
@@ -31,18 +32,24 @@ THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients":
 
 
 @pytest.fixture
-def make_server() -> Iterator[Callable[..., Server]]:
-    """Make servers that serve, each with the keys of DTWS_SIO that it is given."""
+def servers() -> Iterator[ExitStack]:
+    """What stops the servers of a test; who takes away what they use has to close it first."""
     with ExitStack() as stack:
+        yield stack
 
-        def make(**keys: Any) -> Server:
-            stack.enter_context(override_settings(DTWS_SIO={**THREADS, **keys}))
-            server = Server()
-            server.start()
-            stack.callback(server.stop)
-            return server
 
-        yield make
+@pytest.fixture
+def make_server(servers: ExitStack) -> Callable[..., Server]:
+    """Make servers that serve, each with the keys of DTWS_SIO that it is given."""
+
+    def make(**keys: Any) -> Server:
+        servers.enter_context(override_settings(DTWS_SIO={**THREADS, **keys}))
+        server = Server()
+        server.start()
+        servers.callback(server.stop)
+        return server
+
+    return make
 
 
 @pytest.fixture
@@ -62,6 +69,34 @@ def visit(server: Server) -> Callable[..., Page]:
         return page
 
     return open_page
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def echo(server: Server) -> None:
+    """Register the event `echo`, which answers with what it got."""
+
+    @server.event
+    def echo(sid: str, *data: Any) -> Any:
+        return data
+
+
+@pytest.fixture
+def left(server: Server) -> list[tuple[str, str]]:
+    """Register the disconnect handler of "/", and give what it got."""
+    got: list[tuple[str, str]] = []
+
+    @server.event
+    def disconnect(sid: str, reason: str) -> None:
+        got.append((sid, reason))
+
+    return got
 
 
 @pytest.fixture
@@ -103,7 +138,9 @@ def publisher() -> Iterator[Server]:
 
 
 @pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+def database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker: DjangoDbBlocker, servers: ExitStack
+) -> Iterator[None]:
     """
     Make the default database a file, for each thread.
 
@@ -111,9 +148,11 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, django_db_blocker:
     """
     before = connections["default"]
     monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "db.sqlite3"))
+    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "init_command", "PRAGMA synchronous=OFF")
     connections["default"] = connections.create_connection("default")
     with django_db_blocker.unblock():
         yield
+        servers.close()
         connections["default"].close()
     connections["default"] = before
 

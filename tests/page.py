@@ -102,12 +102,13 @@ class Page:
     Args:
         server: The server, or a WSGI application with one of those at its path.
         engine: The Engine.IO server behind it; where the page looks whether a poll would find something.
-        extra: Goes into the environ of the handshake.
+        extra: Goes into the environ of the handshake; the cookies in it, into that of every request.
     """
 
     def __init__(self, server: Any, engine: Any, **extra: Any) -> None:
         self._application = server
         self._engine = engine
+        self._cookies = {name: value for name, value in extra.items() if name == "HTTP_COOKIE"}
         self._inbox: deque[str | bytes] = deque()
         self._numbers = iter(range(1_000_000))
         opened = request(server, QUERY_STRING="EIO=4&transport=polling", **extra)
@@ -124,7 +125,8 @@ class Page:
 
     def post(self, *packets: str) -> Response:
         """Send Engine.IO packets in one request."""
-        return request(self._application, "POST", body=SEPARATOR.join(packets).encode(), QUERY_STRING=self._query)
+        body = SEPARATOR.join(packets).encode()
+        return request(self._application, "POST", body=body, QUERY_STRING=self._query, **self._cookies)
 
     def send(self, *messages: str | bytes) -> Response:
         """Send Socket.IO packets, and their attachments, in one request."""
@@ -145,7 +147,7 @@ class Page:
         return session is None or session.closed or not session.queue.empty()
 
     def _poll(self) -> None:
-        response = request(self._application, QUERY_STRING=self._query)
+        response = request(self._application, QUERY_STRING=self._query, **self._cookies)
         if response.status != "200 OK":
             raise ConnectionResetError(response.body.decode())
         for packet in response.body.decode().split(SEPARATOR):

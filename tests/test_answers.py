@@ -130,6 +130,12 @@ def test_a_refusal_tells_why_as_the_reference_server_does() -> None:
     assert json.loads(answer.body) == {"code": 1, "message": "Session ID unknown"}
 
 
+def test_a_refusal_that_is_counted_tells_its_name_too() -> None:
+    """Official clients compare numbers; pages may want to know more."""
+    answer = Refusal("429 Too Many Requests", 4, "Too many", name="too_many_connects").answer
+    assert json.loads(answer.body) == {"code": 4, "message": "Too many", "error": "too_many_connects"}
+
+
 def test_a_preflight_is_told_what_a_page_of_the_origin_may_send() -> None:
     environ = {
         "REQUEST_METHOD": "OPTIONS",

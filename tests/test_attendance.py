@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
 
 from dtws_sio import Namespace
 from dtws_sio.exceptions import NotServingError, TopicError
@@ -85,8 +86,35 @@ def test_two_tabs_are_one_person(
 def test_a_guest_with_a_session_is_one_person_in_all_tabs(
     chat: Server, visit: Callable[..., Page], people: Any
 ) -> None:
-    cookies = [{"HTTP_COOKIE": f"sessionid={letter * 32}"} for letter in "aab"]
-    assert [len(join(visit("/chat", **cookie))) for cookie in (*cookies, {}, {})] == [1, 1, 2, 3, 4]
+    first, second = session(), session()
+    cookies = (first, first, second, {}, {})
+    assert [len(join(visit("/chat", **cookie))) for cookie in cookies] == [1, 1, 2, 3, 4]
+
+
+def session() -> dict[str, str]:
+    """Give the cookie of a guest who has a session."""
+    store = SessionStore()
+    store["basket"] = [1]
+    store.save()
+    return {"HTTP_COOKIE": f"sessionid={store.session_key}"}
+
+
+def test_a_group_is_a_room_like_others(
+    chat: Server, visit: Callable[..., Page], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    """Its members are in it without being put there, and are gone from it with their pages, or with the group."""
+    group, other = Group.objects.create(name="staff"), Group.objects.create(name="others")
+    ann.groups.add(group)
+    known = {"id": ann.pk, "name": "ann"}
+    first, second = (visit("/chat", **sign_in(ann)) for _ in range(2))
+    assert eventually(lambda: chat.present(group, "/chat") == [known])
+    chat.enter_room(first.sid, group, "/chat")
+    first.close()
+    ann.groups.set([other])
+    chat.recheck(ann)
+    assert eventually(lambda: (chat.present(group, "/chat"), chat.present(other, "/chat")) == ([], [known]))
+    second.close()
+    assert eventually(lambda: chat.present(other, "/chat") == [])
 
 
 def test_the_whole_namespace_is_a_room_too(chat: Server, visit: Callable[..., Page]) -> None:

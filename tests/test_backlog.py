@@ -130,11 +130,13 @@ def test_the_client_is_closed_but_not_at_once(
 
 def test_a_client_that_is_to_be_closed_is_told_of_once(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     """Several emits before the hub's next turn are one news."""
-    session, backlog = Session(packet("a", 60)), Backlog(LIMIT, "close")
+    refused: list[str] = []
+    session, backlog = Session(packet("a", 60)), Backlog(LIMIT, "close", refused.append)
     for _ in range(10):
         assert not session.send(backlog, packet("b", 50))
     assert len(lines(caplog, hub)) == 1
     assert session.closed == ["transport error"]
+    assert refused == ["backlog_full"]
 
 
 # "drop-oldest"
@@ -167,8 +169,10 @@ def test_what_is_dropped_together_is_a_line_for_each_kind(hub: Hub, caplog: pyte
 
 def test_of_two_that_are_alike_the_older_one_is_dropped(hub: Hub) -> None:
     twins = [packet("a", 40), packet("a", 40)]
-    session, backlog = Session(*twins), Backlog(LIMIT, "drop-oldest")
+    refused: list[str] = []
+    session, backlog = Session(*twins), Backlog(LIMIT, "drop-oldest", refused.append)
     assert session.send(backlog, packet("b", 40))
+    assert refused == [], "what is dropped is counted in `discarded`"
     assert (session.names, session.waiting, backlog.discarded) == ("ab", 80, 1)
     assert session.outbox[0] is twins[1]
 

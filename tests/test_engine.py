@@ -19,8 +19,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from engineio.async_drivers import threading as threading_driver
 
 from dtws_sio.engine import Outgoing, StockServer
+from dtws_sio.engine.answers import Refusal
 from tests.live.servers import ROOT, free_port, serve
 from tests.live.services import program
 from tests.page import DEADLINE, SEPARATOR, Page, eventually, request
@@ -441,6 +443,10 @@ def tell(sid, other, event, volatile):
     sio.emit(event, to=other, volatile=volatile)
 
 @sio.event
+def refused(sid):
+    return dict(sio.refusals)
+
+@sio.event
 def end(sid, other):
     sio.eio.close(sio.manager.find(other, "/").eio_sid, sio.reason.SERVER_DISCONNECT)
 
@@ -488,6 +494,39 @@ class Witness:
         assert isinstance(answer, str)
         assert answer.startswith("430"), answer
         return json.loads(answer[3:])
+
+
+LARGE = "4" + "x" * 60_000
+
+
+@needs_eventlet
+def test_what_is_too_large_is_refused_by_its_name_and_counted(
+    under_socketio: int, witness: Witness, connect: Callable[..., WebSocket]
+) -> None:
+    page = Polling(under_socketio)
+    status, (body,) = page.post(LARGE)
+    answer = {"code": 3, "message": "Payload too large", "error": "payload_too_large"}
+    assert (status, json.loads(body)) == (413, answer)
+    assert witness.ask("refused") == [{"payload_too_large": 1}]
+    websocket = connect(under_socketio)
+    websocket.send(LARGE)
+    assert websocket.frame()[1][:2] == (1009).to_bytes(2, "big")
+    assert witness.ask("refused") == [{"payload_too_large": 2}]
+    echoing = connect(under_socketio)
+    echoing._sock.sendall(masked((1009).to_bytes(2, "big"), 8))
+    assert echoing.frame() == (8, (1009).to_bytes(2, "big"))
+    assert witness.ask("refused") == [{"payload_too_large": 2}], "the code of a client's own close frame is nothing"
+
+
+@needs_eventlet
+def test_a_client_that_is_closed_as_it_is_behind_is_counted(tmp_path: Path, connect: Callable[..., WebSocket]) -> None:
+    with start(tmp_path, WITH_SOCKETIO, json.dumps({"MAX_BACKLOG": 10_000})) as server:
+        page, witness = Polling(server.port), Witness(connect(server.port))
+        sid = join(page)
+        for _ in range(20):
+            witness.ask("tell", sid, "x" * 1000, False)
+        assert page.get().status == 400
+        assert witness.ask("refused") == [{"backlog_full": 1}]
 
 
 def join(client: Any) -> str:
@@ -865,6 +904,62 @@ def test_a_request_of_a_session_that_has_ended_is_answered_400(engine: StockServ
     )
 
 
+WEBSOCKET = {"HTTP_CONNECTION": "Upgrade", "HTTP_UPGRADE": "websocket"}
+
+
+@pytest.mark.parametrize("shown", [None, "thief"])
+@pytest.mark.parametrize(
+    ("method", "transport", "headers"),
+    [("GET", "polling", {}), ("POST", "polling", {}), ("GET", "websocket", WEBSOCKET)],
+    ids=["listen", "speak", "upgrade"],
+)
+def test_nobody_speaks_or_listens_through_the_session_of_another(
+    engine: StockServer, shown: str | None, method: str, transport: str, headers: dict[str, str]
+) -> None:
+    """Nor learns whether there is one."""
+    got: list[str] = []
+    engine.on("message", lambda sid, data: got.append(data))
+    engine.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(engine.handle_request, engine, HTTP_COOKIE="owner")
+    cookie = {} if shown is None else {"HTTP_COOKIE": shown}
+    answers = [
+        request(
+            engine.handle_request,
+            method,
+            body=b"4stolen" if method == "POST" else b"",
+            QUERY_STRING=f"EIO=4&transport={transport}&sid={sid}",
+            **headers,
+            **cookie,
+        )
+        for sid in (page.eio_sid, "unknown")
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0].status == "400 Bad Request"
+    assert json.loads(answers[0].body) == {"code": 1, "message": "Session ID unknown"}
+    assert page.send("mine").status == "200 OK"
+    assert got == ["mine"]
+
+
+def test_a_session_that_shows_nothing_asks_for_nothing(engine: StockServer) -> None:
+    """Somebody may sign in while the page is open."""
+    engine.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(engine.handle_request, engine)
+    query = f"EIO=4&transport=polling&sid={page.eio_sid}"
+    assert request(engine.handle_request, "POST", body=b"4a", QUERY_STRING=query, HTTP_COOKIE="new").status == "200 OK"
+
+
+def test_a_preflight_of_a_session_is_asked_for_no_cookie() -> None:
+    """Browsers send none with it."""
+    server = StockServer(async_mode="threading", monitor_clients=False, cors_allowed_origins=["https://a.com"])
+    server.owner_of = lambda environ: environ.get("HTTP_COOKIE")
+    page = Page(server.handle_request, server, HTTP_COOKIE="owner", HTTP_ORIGIN="https://a.com")
+    query = f"EIO=4&transport=polling&sid={page.eio_sid}"
+    assert request(server.handle_request, "OPTIONS", QUERY_STRING=query, HTTP_ORIGIN="https://a.com").status == "200 OK"
+    refused = request(server.handle_request, QUERY_STRING=query, HTTP_ORIGIN="https://a.com")
+    assert refused.status == "400 Bad Request"
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://a.com", "the page may read why"
+
+
 @pytest.mark.parametrize("body", [b"4" + b"x" * 1000, b"9"], ids=["too long", "unknown type"])
 def test_a_post_that_is_refused_is_answered_at_once_wire_e7(
     engine: StockServer, ended: list[tuple[str, str]], body: bytes
@@ -877,6 +972,46 @@ def test_a_post_that_is_refused_is_answered_at_once_wire_e7(
     assert eventually(lambda: answers, seconds=1)
     assert answers[0].status.startswith("4")
     assert [sid for sid, _ in ended] == [page.eio_sid]
+
+
+@pytest.mark.parametrize("length", [None, "-1", "x", "9" * 5000, "²"])
+def test_a_post_that_is_too_long_or_says_nonsense_is_refused_by_its_name(
+    engine: StockServer, ended: list[tuple[str, str]], length: str | None
+) -> None:
+    refused: list[str] = []
+    engine.refused = refused.append
+    page = Page(engine.handle_request, engine)
+    query = f"EIO=4&transport=polling&sid={page.eio_sid}"
+    announced = {} if length is None else {"CONTENT_LENGTH": length}
+    answer = request(engine.handle_request, "POST", body=b"4" + b"x" * 1000, QUERY_STRING=query, **announced)
+    assert answer.status == "413 Payload Too Large"
+    assert json.loads(answer.body)["error"] == "payload_too_large"
+    assert refused == ["payload_too_large"]
+    assert ended == [(page.eio_sid, "parse error")]
+
+
+def test_a_websocket_whose_message_is_too_long_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream closes it; what eventlet's own class finds too long it tells nobody of."""
+    messages = ["x" * 10, None, b"x" * 11, "x" * 11]
+    fake = type("WebSocket", (), {"__init__": lambda self, *arguments: None, "wait": lambda self: messages.pop(0)})
+    monkeypatch.setitem(threading_driver._async, "websocket", fake)
+    server = StockServer(async_mode="threading", monitor_clients=False, max_http_buffer_size=10)
+    refused: list[str] = []
+    server.refused = refused.append
+    websocket = server._async["websocket"](None, server)
+    assert [websocket.wait() for _ in range(4)] == ["x" * 10, None, b"x" * 11, "x" * 11]
+    assert refused == ["payload_too_large"] * 2
+
+
+def test_a_connect_handler_may_choose_the_answer(engine: StockServer) -> None:
+    answer: list[Any] = [Refusal("429 Too Many Requests", 4, "Too many", [("Retry-After", "7")], name="too_many")]
+    engine.on("connect", lambda sid, environ: answer[0])
+    refused = request(engine.handle_request, QUERY_STRING=POLLING)
+    assert (refused.status, refused.headers["Retry-After"]) == ("429 Too Many Requests", "7")
+    assert json.loads(refused.body) == {"code": 4, "message": "Too many", "error": "too_many"}
+    answer[0] = "as upstream has it"
+    assert request(engine.handle_request, QUERY_STRING=POLLING).status == "401 UNAUTHORIZED"
+    assert engine.sockets == {}
 
 
 NEGOTIATE = """

@@ -20,8 +20,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dtws_sio import Namespace, conf, topics
-from dtws_sio.identity import HandshakeRequest, JWTAuthenticator, SignedTokenAuthenticator, make_token
-from tests.page import CONNECT, CONNECT_ERROR, Page
+from dtws_sio.identity import (
+    Authenticator,
+    HandshakeRequest,
+    Identity,
+    JWTAuthenticator,
+    SignedTokenAuthenticator,
+    make_token,
+)
+from tests.page import CONNECT, CONNECT_ERROR, Page, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -375,3 +382,102 @@ def test_a_handler_may_put_clients_into_the_room_of_an_object(
     server.leave_room(page.sid, staff)
     server.emit("news", 2, to=staff)
     assert [event.data for event in page.arrived()] == [["news", 1]]
+
+
+# Several proofs
+
+
+@pytest.mark.parametrize("order", [("session", "token"), ("token", "session")])
+def test_a_session_without_a_user_does_not_hide_a_token(
+    make_server: Callable[..., Server], ann: User, order: tuple[str, ...]
+) -> None:
+    """Neither one that exists, nor a cookie that is left of one."""
+    paths = {"session": "dtws_sio.identity.SessionAuthenticator", "token": TOKENS["AUTHENTICATORS"][0]}
+    server = make_server(AUTHENTICATORS=[paths[name] for name in order])
+    ask_who(server)
+    basket = SessionStore()
+    basket["basket"] = [1]
+    basket.save()
+    for headers in (cookie(basket), {"HTTP_COOKIE": "sessionid=" + "x" * 32}):
+        page = Page(server.handle_request, server.eio, **headers)
+        assert page.join(auth={"token": make_token(ann)}).type == CONNECT
+        assert page.ask("who") == ["ann"]
+        page = Page(server.handle_request, server.eio, **headers)
+        assert page.join(auth={"token": "a:b:c"}).type == CONNECT_ERROR, "what does not hold is no guest"
+        page = Page(server.handle_request, server.eio, **headers)
+        assert page.join().type == CONNECT
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_kinds_of_tokens_may_come_in_one_place(
+    make_server: Callable[..., Server], ann: User, jwt_key: None, order: int
+) -> None:
+    server = make_server(AUTHENTICATORS=[*TOKENS["AUTHENTICATORS"], *JWTS["AUTHENTICATORS"]][::order])
+    ask_who(server)
+    for token in (make_token(ann), jwt_of(ann)):
+        page = Page(server.handle_request, server.eio)
+        assert page.join(auth={"token": token}).type == CONNECT
+        assert page.ask("who") == ["ann"]
+    assert Page(server.handle_request, server.eio).join(auth={"token": "x"}).type == CONNECT_ERROR
+
+
+@pytest.mark.parametrize("key", ["0{}", " {} ", "\N{ARABIC-INDIC DIGIT ONE}"])
+def test_a_user_has_one_key_however_a_token_writes_it(
+    make_server: Callable[..., Server], ann: User, jwt_key: None, key: str
+) -> None:
+    """Otherwise neither emits to the user nor the end of its rights would reach the client."""
+    assert ann.pk == 1
+    server = make_server(**JWTS)
+    page = Page(server.handle_request, server.eio)
+    assert page.join(auth={"token": jwt_of(ann, sub=key.format(ann.pk))}).type == CONNECT
+    assert eventually(lambda: [socket.sid for socket in server.sockets(ann)] == [page.sid])
+    server.emit("news", 1, to=ann)
+    assert [event.data for event in page.arrived()] == [["news", 1]]
+
+
+class Trusting(Authenticator):
+    """A proof of a project's own: whoever says a name is it."""
+
+    def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
+        return Identity(self, auth["key"])
+
+
+@pytest.mark.parametrize("kind", ["jwt", "own"])
+def test_a_new_password_ends_proofs_that_know_nothing_of_it(
+    make_server: Callable[..., Server], ann: User, jwt_key: None, kind: str
+) -> None:
+    server = make_server(**(JWTS if kind == "jwt" else {"AUTHENTICATORS": [f"{__name__}.Trusting"]}))
+    ask_who(server)
+    page = Page(server.handle_request, server.eio)
+    assert page.join(auth={"token": jwt_of(ann)} if kind == "jwt" else {"key": str(ann.pk)}).type == CONNECT
+    assert page.ask("who") == ["ann"]
+    ann.set_password("other")
+    ann.save()
+    assert page.ask("who") == [""]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"sub": "auth0|123"}, {"sub": "1.5"}, {"sub": "9" * 400}, {"exp": 10**400}],
+    ids=["text", "fraction", "long", "late"],
+)
+def test_a_jwt_of_somebody_elses_users_is_refused_without_a_traceback(
+    make_server: Callable[..., Server],
+    ann: User,
+    jwt_key: None,
+    claims: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = token_page(make_server, JWTS).join(auth={"token": jwt_of(ann, **claims)})
+    assert (answer.type, answer.data.get("data")) == (CONNECT_ERROR, {"code": "authentication_failed"})
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("key", ["nobody", "", "99"])
+def test_a_proof_of_nobody_is_refused(make_server: Callable[..., Server], people: Any, key: str) -> None:
+    server = make_server(AUTHENTICATORS=[f"{__name__}.Trusting"])
+    answer = Page(server.handle_request, server.eio).join(auth={"key": key})
+    assert answer.data == {
+        "message": "The token is not valid any more.",
+        "data": {"code": "authentication_failed"},
+    }

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.decorators import login_required as django_login_required
 from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
+from django.db.backends.signals import connection_created
 from django.test import override_settings
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy
 
-from dtws_sio import Namespace
-from dtws_sio.exceptions import PermissionDeniedError, RoomNameError
+from dtws_sio import EventError, Namespace, concurrent
+from dtws_sio.exceptions import DecoratorOrderError, PermissionDeniedError, RoomNameError, SignatureError
+from dtws_sio.identity import SignedTokenAuthenticator, make_token
+from dtws_sio.limits import rate_limit
 from dtws_sio.permissions import (
     Guard,
     guards_of,
@@ -30,6 +36,9 @@ if TYPE_CHECKING:
     from tests.page import Page
 
 SIGN_IN = {"code": "login_required", "message": "Please sign in."}
+YES = gettext_lazy("Yes")
+"""A word that Django itself has translations of."""
+
 DENIED = {"code": "permission_denied", "message": "You may not do this."}
 
 
@@ -321,3 +330,128 @@ def test_what_can_name_no_room_is_refused_as_the_clients_fault(
     server.emit("news", 1)
     assert [event.data for event in other.arrived()] == [["news", 1]]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+# Namespaces that nobody registered
+
+
+@login_required
+class Anywhere(Namespace):
+    """Whatever the namespace is called, only users may be there, and nobody in the cellar."""
+
+    def may_enter_room(self, request: Any, room: Any) -> bool:
+        return room != "cellar"
+
+    def on_secret(self, namespace: str, sid: str) -> str:
+        return "told"
+
+
+def test_who_catches_all_namespaces_guards_them_all(
+    visit: Callable[..., Page], server: Server, ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server.register_namespace(Anywhere("*"))
+    answer = visit().join("/made-up")
+    assert (answer.type, answer.data["data"]) == (CONNECT_ERROR, {"code": "login_required"})
+    page = visit("/made-up", **sign_in(ann))
+    assert page.ask("secret", namespace="/made-up") == ["told"]
+    with pytest.raises(PermissionDeniedError):
+        server.enter_room(page.sid, "cellar", namespace="/made-up")
+
+
+def test_its_conditions_go_with_its_handlers_into_namespaces_of_others(
+    visit: Callable[..., Page], server: Server, ann: User, sign_in: Callable[..., Any]
+) -> None:
+    """A namespace that somebody registered has terms of its own, but some events only "*" handles."""
+    server.register_namespace(Anywhere("*"))
+    server.on("echo", lambda sid, word: word, "/open")
+    stranger, member = visit("/open"), visit("/open", **sign_in(ann))
+    assert stranger.ask("echo", "hello", namespace="/open") == ["hello"]
+    assert stranger.ask("secret", namespace="/open") == [{"error": SIGN_IN}]
+    assert member.ask("secret", namespace="/open") == ["told"]
+
+
+def test_who_catches_all_namespaces_may_have_proofs_of_its_own(
+    visit: Callable[..., Page], server: Server, ann: User, people: Any
+) -> None:
+    class Machines(Anywhere):
+        authenticators = (SignedTokenAuthenticator(),)
+
+    server.register_namespace(Machines("*"))
+    page = visit()
+    assert page.join("/press", {"token": make_token(ann)}).type == CONNECT
+
+
+# Decorators in the wrong place
+
+
+@pytest.mark.parametrize("decorator", [login_required, rate_limit("1/m"), concurrent], ids=["guard", "limit", "mark"])
+def test_a_decorator_that_comes_too_late_is_an_error(server: Server, decorator: Callable[[Any], Any]) -> None:
+    def register(decorate: Callable[[Any], Any]) -> Any:
+        @decorate
+        @server.on("order")
+        def order(sid: str) -> str:
+            return "done"
+
+        return order
+
+    with pytest.raises(DecoratorOrderError, match=r"order' was decorated after .* below @sio.event"):
+        register(decorator)
+
+
+def test_djangos_decorators_for_views_are_refused(server: Server) -> None:
+    @django_login_required
+    def order(sid: str) -> None: ...
+
+    class Shop(Namespace):
+        @method_decorator(django_login_required)
+        def on_order(self, sid: str) -> None: ...
+
+    for register in (lambda: server.on("order", order), lambda: server.register_namespace(Shop("/shop"))):
+        with pytest.raises(SignatureError, match=r"order.* has a decorator that Django made for views"):
+            register()
+
+
+# What the page may show
+
+
+@pytest.mark.parametrize("how", ["guard", "guard of the class", "error", "django", "connect"])
+def test_a_refusal_speaks_the_language_of_its_client(
+    visit: Callable[..., Page], server: Server, people: Any, how: str
+) -> None:
+    class Shop(Namespace):
+        def on_connect(self, sid: str, environ: Any) -> None:
+            if how == "connect":
+                raise PermissionDenied(YES)
+
+        def on_order(self, sid: str) -> None:
+            if how != "guard":
+                raise EventError(YES, code="x") if how == "error" else PermissionDenied(YES)
+
+    never = user_passes_test(lambda user: False, message=YES)
+    if how == "guard":
+        never(Shop.on_order)
+    server.register_namespace((never(Shop) if how == "guard of the class" else Shop)("/shop"))
+    page = visit(HTTP_ACCEPT_LANGUAGE="de")
+    answer = page.join("/shop")
+    if answer.type == CONNECT_ERROR:
+        assert (how in ("guard of the class", "connect"), answer.data["message"]) == (True, "Ja")
+    else:
+        assert page.ask("order", namespace="/shop")[0]["error"]["message"] == "Ja"
+
+
+def test_a_limit_by_user_costs_no_query(
+    visit: Callable[..., Page], server: Server, ann: User, sign_in: Callable[..., Any]
+) -> None:
+    server.on("order", rate_limit("2/h")(lambda sid: "done"))
+    first, second = (visit("/", **sign_in(ann)) for _ in range(2))
+    queries: list[str] = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        queries.append(sql)
+        return execute(sql, *rest)
+
+    connection_created.connect(watch := lambda connection, **kwargs: connection.execute_wrappers.append(count))
+    answers = [page.ask("order") for page in (first, second, first, second)]
+    connection_created.disconnect(watch)
+    assert [isinstance(answer[0], dict) for answer in answers] == [False, False, True, True], "they share a bucket"
+    assert queries == []

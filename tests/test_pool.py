@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -222,6 +223,54 @@ def test_a_mailbox_tells_how_many_jobs_wait() -> None:
     assert len(mailbox) == 0
 
 
+def test_a_wide_mailbox_runs_a_few_jobs_at_once_and_the_others_in_their_order() -> None:
+    pool, log = make_pool(10), list[str]()
+    mailbox = pool.mailbox(2)
+    jobs = [Job(log, name) for name in "abcd"]
+    assert [mailbox.put(job) for job in jobs] == [False, False, True, True]
+    assert jobs[0].started.wait(DEADLINE)
+    assert jobs[1].started.wait(DEADLINE)
+    assert len(mailbox) == 2
+    other = Job(log, "other")
+    pool.submit(other)
+    assert other.started.wait(DEADLINE), "others find a place"
+    jobs[1].may_end.set()
+    assert jobs[2].started.wait(DEADLINE)
+    assert not jobs[3].started.is_set()
+    for job in (*jobs, other):
+        job.may_end.set()
+    assert pool.wait_until_idle(DEADLINE)
+    assert [name for name in log if len(name) == 1][2:] == ["c", "d"]
+    assert [mailbox.put(lambda: None) for _ in range(2)] == [False, False], "all places are free again"
+    assert pool.wait_until_idle(DEADLINE)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+@pytest.mark.parametrize("width", [2, 3, 7])
+def test_nothing_in_a_wide_mailbox_is_lost_or_too_much_at_once(size: int, width: int) -> None:
+    """Whether or not the pool has room for it, and while others want some."""
+    pool, lock = make_pool(size), threading.Lock()
+    mailboxes = [pool.mailbox(width) for _ in range(3)]
+    running, most, done = [0, 0, 0], [0, 0, 0], [0, 0, 0]
+
+    def job(which: int) -> None:
+        with lock:
+            running[which] += 1
+            most[which] = max(most[which], running[which])
+        time.sleep(0)
+        with lock:
+            running[which] -= 1
+            done[which] += 1
+
+    for _ in range(100):
+        for which, mailbox in enumerate(mailboxes):
+            mailbox.put(functools.partial(job, which))
+    assert pool.wait_until_idle(DEADLINE)
+    assert done == [100, 100, 100]
+    assert max(most) <= min(size, width)
+    assert {len(mailbox) for mailbox in mailboxes} == {0}
+
+
 # What one connection gave us to do
 
 
@@ -293,6 +342,7 @@ import eventlet
 from dtws_sio.pool import make_pool
 
 log, gate, pool = [], threading.Event(), make_pool(2)
+wide = make_pool(8).mailbox(2)
 one, other = pool.mailbox(), pool.mailbox()
 
 def job(name):
@@ -310,13 +360,16 @@ def fill():
         one.put(lambda error=error: fail(error))
     one.put(lambda: job("one last"))
     pool.submit(lambda: job("beside"))
+    for number in range(5):
+        wide.put(lambda number=number: job(f"wide {number}"))
 
 from_where = {places}
 from_where(fill)
 runtime.sleep(0.01)
-print(log, len(one), pool.wait_until_idle(0.01))
+print(log, len(one), len(wide), pool.wait_until_idle(0.01))
 gate.set()
 print(pool.wait_until_idle(5), [name for name in log if name.startswith("one")])
+print([name for name in log if name.startswith("wide")], len(wide))
 print([name for name in log if name.startswith("other")], log.index("beside") < log.index("one 2"))
 pool.submit(lambda: log.append("later"))
 runtime.sleep()
@@ -332,8 +385,9 @@ def test_the_same_is_so_under_eventlet_from_the_hub_and_from_greenlets(place: st
     code = ON_EVENTLET.replace("{places}", places[place])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
     assert done.stdout.splitlines() == [
-        "[] 6 False",
+        "[] 6 3 False",
         "True ['one 0', 'one 1', 'one 2', 'one last']",
+        "['wide 0', 'wide 1', 'wide 2', 'wide 3', 'wide 4'] 0",
         "['other 0', 'other 1', 'other 2'] True",
         "later",
     ], done.stderr

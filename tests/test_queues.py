@@ -27,6 +27,7 @@ from dtws_sio.signals import queues, registry
 from dtws_sio.signals.calls import Call, CallError
 from dtws_sio.signals.queues import RandomQueue, StillRunningError, possible_names
 from dtws_sio.signals.queues.processes import Processes, Worker
+from dtws_sio.signals.queues.worker import outcome
 from dtws_sio.signals.triggers import DELAYED
 from tests.page import eventually
 
@@ -212,6 +213,20 @@ def test_arguments_that_no_queue_could_carry_are_refused(configure: Callable[...
 
 
 # ---- processes
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_what_has_no_json_form_is_a_failure_and_ends_no_process(
+    runs: Callable[..., None], caplog: pytest.LogCaptureFixture, raises: bool
+) -> None:
+    def run(call: Call) -> Any:
+        if raises:
+            raise EventError("sold out", details={"item": object()})
+        return object()
+
+    runs(run)
+    assert outcome(call().to_json()) == '["failure","TypeError"]'
+    assert "cannot leave its process" in caplog.text
 
 
 def running(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,13 +123,20 @@ def shake_hands(server: Server, **extra: Any) -> Any:
     return request(server.handle_request, QUERY_STRING="EIO=4&transport=polling", **extra)
 
 
+def refusal_of(response: Any) -> tuple[int, str, str]:
+    """Give code, message and name of a handshake that came too often."""
+    assert response.status == "429 Too Many Requests"
+    body = json.loads(response.body)
+    return body["code"], body["message"], body["error"]
+
+
 def test_an_address_has_only_so_many_connections(
     make_server: Callable[..., Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = make_server(MAX_CONNECTIONS_PER_ADDRESS=2)
     first, _ = page_of(server), page_of(server)
     for _ in range(2):
-        assert shake_hands(server).status.startswith(("429", "401"))
+        assert refusal_of(shake_hands(server)) == (4, "Too many connections from your address", "too_many_connections")
     assert server.refusals == {"too_many_connections": 2}
     assert len(told(caplog)) == 1
     assert "192.0.2.1 has 2 connections" in told(caplog)[0]
@@ -137,11 +145,15 @@ def test_an_address_has_only_so_many_connections(
     assert shake_hands(server).status == "200 OK"
 
 
-def test_an_address_may_try_only_so_often(make_server: Callable[..., Server]) -> None:
+def test_an_address_may_try_only_so_often(make_server: Callable[..., Server], caplog: pytest.LogCaptureFixture) -> None:
     server = make_server(MAX_CONNECTS="2/m")
     for _ in range(2):
         page_of(server).close()
-    assert shake_hands(server).status.startswith(("429", "401"))
+    refused = shake_hands(server)
+    assert refusal_of(refused)[::2] == (4, "too_many_connects")
+    assert 0 < int(refused.headers["Retry-After"]) <= 30
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+    assert all(each.closed for each in server.eio.sockets.values())
     assert server.refusals == {"too_many_connects": 1}
 
 
@@ -238,7 +250,9 @@ def test_a_connection_is_in_a_bounded_number_of_namespaces(make_server: Callable
     page = Page(server.handle_request, server.eio)
     answers = [page.join(f"/room{number}") for number in range(MOST_NAMESPACES + 1)]
     assert {answer.type for answer in answers[:-1]} == {CONNECT}
-    assert (answers[-1].type, answers[-1].data) == (CONNECT_ERROR, {"message": "Too many namespaces"})
+    refusal = {"message": "Too many namespaces", "data": {"code": "too_many_namespaces"}}
+    assert (answers[-1].type, answers[-1].data) == (CONNECT_ERROR, refusal)
+    assert server.refusals == {"too_many_namespaces": 1}
     page.leave("/room0")
     assert page.join("/other").type == CONNECT
 
@@ -252,5 +266,59 @@ def test_a_packet_and_its_attachments_count_together(make_server: Callable[..., 
     page.send(b"y" * 400)
     assert page.next().data == [2]
     page.send(two, b"x" * 500)
+    assert server.refusals == {}
     page.send(b"y" * 500)
     assert eventually(lambda: page.is_closed)
+    assert server.refusals == {"payload_too_large": 1}
+
+
+def test_a_post_that_is_too_large_is_counted(make_server: Callable[..., Server]) -> None:
+    server = make_server(MAX_PAYLOAD=1000)
+    page = page_of(server)
+    assert page.send("x" * 1000).status == "413 Payload Too Large"
+    assert page.is_closed
+    assert server.refusals == {"payload_too_large": 1}
+
+
+# Joining again
+
+
+def test_one_connection_may_not_try_tokens_without_end(make_server: Callable[..., Server]) -> None:
+    """Each CONNECT after the first to a namespace counts as an attempt of its address."""
+    tried: list[Any] = []
+    server = make_server(MAX_CONNECTS="3/m")
+
+    @server.event
+    def connect(sid: str, environ: Any, auth: Any) -> None:
+        tried.append(auth)
+        raise ConnectionRefusedError("wrong")
+
+    page = Page(server.handle_request, server.eio)
+    answers = [page.join("/", {"token": number}) for number in range(5)]
+    assert [answer.data["message"] for answer in answers[:3]] == ["wrong"] * 3
+    assert [answer.data["data"]["code"] for answer in answers[3:]] == ["too_many_connects"] * 2
+    assert [auth["token"] for auth in tried] == [0, 1, 2]
+    assert server.refusals == {"too_many_connects": 2}
+    assert not page.is_closed
+
+
+def test_where_addresses_cannot_be_told_each_connection_is_limited_by_itself(
+    make_server: Callable[..., Server],
+) -> None:
+    server = make_server(MAX_CONNECTS="1/m")
+    headers = {"HTTP_X_FORWARDED_FOR": "198.51.100.1"}
+    for _ in range(3):
+        page = page_of(server, **headers)
+        page.leave()
+        assert page.join().type == CONNECT
+        page.leave()
+        assert page.join().type == CONNECT_ERROR
+
+
+def test_the_first_to_join_each_namespace_is_free(make_server: Callable[..., Server]) -> None:
+    server = make_server(MAX_CONNECTS="1/m")
+    names = [f"/room-{number}" for number in range(10)]
+    for name in names:
+        server.table.open(name)
+    page = page_of(server)
+    assert {page.join(name).type for name in names} == {CONNECT}

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.sessions.backends.file import SessionStore as FileStore
 from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
@@ -18,7 +20,7 @@ from django.db import OperationalError, transaction
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from dtws_sio import Namespace, identity, revocation, topics
+from dtws_sio import Namespace, bulk, identity, revocation, topics
 from dtws_sio.identity import make_token
 from dtws_sio.permissions import login_required, permission_required, request_passes_test
 from dtws_sio.rights import Change, Signals
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 LONG = 3600
 
+AGE = 2
+"""Seconds for which the sessions of some tests last."""
+
 
 @pytest.fixture
 def ann(people: type[User]) -> User:
@@ -39,7 +44,7 @@ def ann(people: type[User]) -> User:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for pause in ("TICK", "PAUSE"):
+    for pause in ("TICK", "PAUSE", "ASK_AGAIN"):
         monkeypatch.setattr(revocation, pause, 0.01)
 
 
@@ -93,11 +98,19 @@ def settle(server: Server) -> None:
     watch = server.clients.revocation
     look = watch.look
     watch.look = lambda: (look(), looks.append(1))  # type: ignore[method-assign, assignment]
-    assert eventually(lambda: (len(looks) > 1 and not watch._waiting) or not watch._is_running)
+    assert eventually(lambda: (len(looks) > 1 and watch.is_idle) or not watch._is_running)
     watch.look = look  # type: ignore[method-assign]
 
 
-def log_out(user: User) -> None:
+def guest() -> dict[str, str]:
+    """Give the cookie of somebody who has a session, but has not signed in."""
+    session = import_module(django_settings.SESSION_ENGINE).SessionStore()
+    session["basket"] = [1]
+    session.save()
+    return {"HTTP_COOKIE": f"sessionid={session.session_key}"}
+
+
+def log_out(user: User | None) -> None:
     """Log out as the view does, in the browser whose session is the only one."""
     browser = Client()
     browser.cookies["sessionid"] = Session.objects.get().session_key
@@ -487,7 +500,7 @@ def test_a_page_that_cannot_be_told_has_left_its_room(
     club.recheck("bar")
     for each in (page, other):
         assert eventually(lambda sid=each.sids["/club"]: "bar" not in club.rooms(sid, "/club"))
-    assert "'removed_from_room' of /club" in caplog.text
+    assert eventually(lambda: caplog.text.count("'removed_from_room' of /club") == 2)
 
 
 @pytest.mark.parametrize(
@@ -516,6 +529,79 @@ def test_a_session_that_expires_closes_its_clients_then(
     page = visit(server, "/members", headers)
     assert not page.is_closed
     assert eventually(lambda: page.is_closed)
+
+
+@pytest.mark.parametrize("who", ["user", "guest"])
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file", "signed_cookies", "own"])
+def test_a_session_of_any_kind_closes_its_clients_when_it_expires(
+    make: Callable[..., Server],
+    ann: User,
+    sign_in: Callable[..., Any],
+    engine: str,
+    who: str,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not before, not much later, and no sweep is needed."""
+    server = make()
+    path = "tests.ownsessions" if engine == "own" else f"django.contrib.sessions.backends.{engine}"
+    monkeypatch.setattr(FileStore, "_storage_path", str(tmp_path), raising=False)
+    with override_settings(SESSION_ENGINE=path, SESSION_COOKIE_AGE=AGE):
+        started = time.time()
+        page = visit(server, "/open", sign_in(ann) if who == "user" else guest())
+        earliest = started + AGE - (1 if engine in ("file", "signed_cookies") else 0)  # they count whole seconds
+        assert eventually(lambda: page.is_closed)
+        assert earliest - 0.05 < time.time() < started + AGE + 1
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: Session.objects.get().delete(),
+        lambda: log_out(None),
+        lambda: Session.objects.all()._raw_delete("default"),
+    ],
+    ids=["deleted", "logout", "deleted-in-sql"],
+)
+def test_the_end_of_a_guests_session_closes_its_clients_too(
+    make: Callable[..., Server], people: Any, end: Callable[[], object]
+) -> None:
+    server = make(RIGHTS_SWEEP=0.1)
+    page, other = visit(server, "/open", guest()), visit(server, "/open", {})
+    settle(server)
+    assert not page.is_closed
+    end()
+    assert eventually(lambda: page.is_closed)
+    assert not other.is_closed
+
+
+def test_a_guest_who_signs_in_comes_back_as_the_user(make: Callable[..., Server], ann: User) -> None:
+    """Django gives it another session, so the one with which it connected ends."""
+    server = make()
+    headers = guest()
+    page = visit(server, "/open", headers)
+    browser = Client()
+    browser.cookies["sessionid"] = headers["HTTP_COOKIE"].removeprefix("sessionid=")
+    browser.force_login(ann)
+    assert eventually(lambda: page.is_closed)
+    again = visit(server, "/open", {"HTTP_COOKIE": f"sessionid={browser.cookies['sessionid'].value}"})
+    assert server.user(again.sid, "/open") == ann
+
+
+def test_a_logout_reaches_pages_that_connected_with_an_earlier_cookie(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any]
+) -> None:
+    """Sessions in cookies have a new key whenever they are saved."""
+    server = make()
+    bob = User.objects.create_user("bob")
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+        page, other = visit(server, "/open", sign_in(ann)), visit(server, "/open", sign_in(bob))
+        browser = Client()
+        browser.force_login(ann)
+        browser.logout()
+        assert eventually(lambda: page.is_closed)
+        settle(server)
+        assert not other.is_closed
 
 
 def test_a_session_that_was_prolonged_does_not_end(
@@ -608,8 +694,7 @@ def test_nothing_is_forgotten_while_the_database_does_not_answer(
         raise OperationalError("the server closed the connection")
 
     with monkeypatch.context() as broken:
-        broken.setattr(identity, "active_user", fail)
-        broken.setattr(identity, "get_user", fail)
+        broken.setattr(bulk, "prepare", fail)
         deactivate(ann)
         assert eventually(lambda: len(failures) > 3)
         assert not page.is_closed
@@ -641,18 +726,17 @@ def test_a_condition_that_fails_closes_its_client_and_holds_up_nobody(
             raise error
         return True
 
+    class Proof(identity.SessionAuthenticator):
+        def load(self, identity: Any, request: Any) -> Any:
+            return super().load(identity, request) if where != "proof" or check(request) else None
+
     @request_passes_test(lambda request: where != "guard" or check(request))
     class Fragile(Namespace):
+        authenticators = (Proof(),)
+
         def may_enter_room(self, request: Any, room: Any) -> bool:
             return where != "rule" or check(request)
 
-    if where == "proof":
-        load = identity.SessionAuthenticator.load
-        monkeypatch.setattr(
-            identity.SessionAuthenticator,
-            "load",
-            lambda self, known, request: check(request) and load(self, known, request),
-        )
     server = make()
     server.register_namespace(Fragile("/fragile"))
     bob = User.objects.create_user("bob")

@@ -1,12 +1,11 @@
 """
-Registration, the life of a server, and what `sio` does from anywhere; rows D-05, D-11, D-20 to D-30, D-60 to D-64.
+The life of a server, and what `sio` does from anywhere; rows D-05, D-26 to D-30 and D-63.
 
 What clients send and get is in test_clients.py.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,20 +14,15 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test import override_settings
 
-from dtws_sio import Namespace
 from dtws_sio import server as server_module
+from dtws_sio import sids
 from dtws_sio.conf import ConfigurationError
 from dtws_sio.exceptions import (
     DtwsSioError,
-    DuplicateHandlerError,
-    DuplicateNamespaceError,
     EmitError,
     EventNameError,
-    InvalidInstanceError,
-    NamespacePathError,
-    NotCallableError,
     NotServingError,
-    SignatureError,
+    RoomNameError,
 )
 from dtws_sio.packet import RESERVED_EVENTS
 from dtws_sio.server import Server
@@ -43,148 +37,11 @@ def order(sid: str, *data: Any) -> str:
     return "ordered"
 
 
-class Shop(Namespace):
-    def on_order(self, sid: str) -> str:
-        return "ordered"
-
-
-def registered(server: Server) -> list[tuple[str, list[str]]]:
-    return list(server.table)
-
-
 @pytest.fixture
 def server(server: Server) -> Server:
     """A server that serves, with the namespaces / and /shop."""
     server.on("order", order, "/shop")
     return server
-
-
-# Registration
-
-
-@pytest.mark.parametrize(
-    ("register", "place"),
-    [
-        (lambda server: server.event(order), ("/", ["order"])),
-        (lambda server: server.event()(order), ("/", ["order"])),
-        (lambda server: server.event(namespace="/shop")(order), ("/shop", ["order"])),
-        (lambda server: server.event("shop")(order), ("/shop", ["order"])),
-        (lambda server: server.on("any name")(order), ("/", ["any name"])),
-        (lambda server: server.on("any name", namespace=" shop ")(order), ("/shop", ["any name"])),
-        (lambda server: server.on("any name", order), ("/", ["any name"])),
-        (lambda server: server.on("any name", order, "/shop"), ("/shop", ["any name"])),
-        (lambda server: server.on("any name", handler=order, namespace="/shop"), ("/shop", ["any name"])),
-        (lambda server: server.on("*", lambda event, sid: 0), ("/", ["*"])),
-        (lambda server: server.on("order", lambda namespace, sid: 0, "*"), ("*", ["order"])),
-    ],
-)
-def test_a_function_is_registered_at_its_place_row_d_22(
-    register: Callable[[Server], Any], place: tuple[str, list[str]]
-) -> None:
-    """Row D-20 for the path's form."""
-    server = Server()
-    register(server)
-    assert registered(server) == [place]
-
-
-@pytest.mark.parametrize(
-    "register",
-    [
-        lambda server: server.event(order),
-        lambda server: server.event(namespace="/shop")(order),
-        lambda server: server.on("order")(order),
-        lambda server: server.on("order", order),
-    ],
-)
-def test_a_registered_function_is_given_back_unchanged_row_d_22(register: Callable[[Server], Any]) -> None:
-    """Row W-D13: registering it twice gave it another name each time."""
-    before = dict(vars(order))
-    assert register(Server()) is order
-    assert vars(order) == before
-    assert order.__name__ == "order"
-
-
-@pytest.mark.parametrize(
-    ("register", "error", "named"),
-    [
-        (lambda server: server.event(None), NotCallableError, ["@sio.event", "None"]),
-        (lambda server: server.event(42), NotCallableError, ["@sio.event", "42"]),
-        (lambda server: server.event(namespace="/x")(42), NotCallableError, ["@sio.event", "42"]),
-        (lambda server: server.on("order")(42), NotCallableError, ["'order'", "42"]),
-        (lambda server: server.event(functools.partial(order)), EventNameError, ["partial", "@sio.on("]),
-        (lambda server: server.event(namespace=1)(order), NamespacePathError, ["1", "'/chat'"]),
-        (lambda server: server.on("x", order, "/a,b"), NamespacePathError, ["'/a,b'"]),
-        (lambda server: server.on(order), EventNameError, ["order"]),
-        (lambda server: server.on("newListener", order), EventNameError, ["'newListener'"]),
-        (lambda server: server.on("connect", lambda sid: 0), SignatureError, ["'connect'", "(sid, environ)"]),
-        (lambda server: server.on("disconnect", lambda: 0), SignatureError, ["'disconnect'", "(sid, reason)"]),
-        (lambda server: server.register_namespace(Shop), InvalidInstanceError, ["Shop'>", "register_namespace(Chat("]),
-        (lambda server: server.register_namespace("/shop"), InvalidInstanceError, ["dtws_sio.Namespace", "'/shop'"]),
-        (lambda server: server.register_namespace(None), InvalidInstanceError, ["dtws_sio.Namespace", "None"]),
-    ],
-)
-def test_each_mistake_of_registration_has_an_error_of_its_own_that_names_the_thing(
-    register: Callable[[Server], Any], error: type[Exception], named: list[str]
-) -> None:
-    """Rows D-20, D-62, D-64 and W-D11."""
-    server = Server()
-    with pytest.raises(error) as caught:
-        register(server)
-    assert type(caught.value) is error
-    assert all(text in str(caught.value) for text in named), str(caught.value)
-    assert registered(server) == []
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        (lambda server: server.event(order), lambda server: server.on("order", lambda sid: 0)),
-        (lambda server: server.on("order", order, "shop"), lambda server: server.event(namespace="/shop")(order)),
-        (lambda server: server.on("order", order, "/shop"), lambda server: server.register_namespace(Shop("/shop"))),
-        (lambda server: server.register_namespace(Shop("/shop")), lambda server: server.on("order", order, " shop ")),
-        (lambda server: server.on("*", lambda *_: 0), lambda server: server.on("*", lambda *_: 1)),
-        (lambda server: server.on("connect", lambda *_: 0), lambda server: server.on("connect", lambda *_: 1)),
-    ],
-    ids=["functions", "one function", "function and class", "class and function", "catch-all", "connect"],
-)
-def test_a_second_handler_for_an_event_is_refused_row_d_61(
-    first: Callable[[Server], Any], second: Callable[[Server], Any]
-) -> None:
-    """Row W-D11: the old library replaced the first without a word."""
-    server = Server()
-    first(server)
-    before = registered(server)
-    with pytest.raises(DuplicateHandlerError, match="already has a handler"):
-        second(server)
-    assert registered(server) == before
-
-
-@pytest.mark.parametrize("path", ["/shop", "shop", " /shop "])
-def test_a_second_namespace_for_a_path_is_refused_row_d_20(path: str) -> None:
-    class Other(Namespace):
-        def on_other(self, sid: str) -> None: ...
-
-    server = Server()
-    server.register_namespace(Shop("/shop"))
-    with pytest.raises(DuplicateNamespaceError, match=r"'/shop' already has a namespace, .*Shop"):
-        server.register_namespace(Other(path))
-    assert registered(server) == [("/shop", ["order"])]
-
-
-def test_functions_and_a_class_may_share_a_namespace() -> None:
-    server = Server()
-    server.on("pay", order, "/shop")
-    server.register_namespace(Shop("/shop"))
-    server.on("cancel", order, "/shop")
-    assert registered(server) == [("/shop", ["cancel", "order", "pay"])]
-
-
-def test_a_handler_may_be_registered_while_clients_are_served_row_d_11(
-    visit: Callable[..., Page], server: Server
-) -> None:
-    page = visit("/")
-    server.event(order)
-    assert page.ask("order") == ["ordered"]
 
 
 # Life
@@ -420,6 +277,19 @@ def test_a_client_cannot_be_put_where_it_would_overhear_another(visit: Callable[
     ada, eve = visit("/"), visit("/")
     with pytest.raises(ValueError, match="is the private room of a client"):
         server.enter_room(eve.sid, ada.sid)
+
+
+def test_nor_where_it_would_overhear_a_client_of_another_process(visit: Callable[..., Page], server: Server) -> None:
+    eve, elsewhere = visit("/"), sids.make()
+    for act in (
+        lambda: server.enter_room(eve.sid, elsewhere),
+        lambda: server.leave_room(eve.sid, elsewhere),
+        lambda: server.close_room(elsewhere),
+    ):
+        with pytest.raises(RoomNameError, match="private room of a client, here or in another process"):
+            act()
+    server.emit("secret", 1, to=elsewhere)
+    assert received(eve) == []
 
 
 def test_a_warning_goes_to_one_client_row_d_47(visit: Callable[..., Page], server: Server) -> None:

@@ -23,6 +23,7 @@ def order_form(registered: Any) -> type[forms.Form]:
         item = forms.IntegerField(help_text="its number")
         sizes = forms.MultipleChoiceField(choices=[("S", "s"), ("M", "m")], required=False)
         end = forms.IntegerField(required=False)
+        notes = forms.JSONField(required=False)
 
         def clean(self) -> None:
             if self.cleaned_data.get("end") == 13:
@@ -40,6 +41,7 @@ def order_form(registered: Any) -> type[forms.Form]:
         ({"item": "five"}, {"item": ["Enter a whole number."]}),
         ({}, {"item": ["This field is required."]}),
         ({"item": 1, "end": 13}, {"__all__": ["bad luck"]}),
+        ({"item": 1, "notes": "9" * 5000}, {"notes": ["is not a value that can be used"]}),
     ],
 )
 def test_a_page_is_told_what_is_wrong_with_a_form_row_s_15(
@@ -49,7 +51,7 @@ def test_a_page_is_told_what_is_wrong_with_a_form_row_s_15(
     assert call(open_window(), "shop.validate", form=data) == {"ok": True, "results": [result], "errors": []}
 
 
-@pytest.mark.parametrize("data", ["x", 5, [{"value": 1}], {"item": {"a": 1}}])
+@pytest.mark.parametrize("data", ["x", 5, [{"value": 1}], {"item": {"a": 1}}, {"item": "\ud800"}], ids=ascii)
 def test_what_is_no_form_is_an_error_of_the_call(
     open_window: Callable[..., Page], order_form: type[forms.Form], data: Any
 ) -> None:

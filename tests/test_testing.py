@@ -329,6 +329,13 @@ class Clients(ClientTestMixin, TestCase):
         known.connect()
         assert known.call("who") == "jo"
 
+    def test_a_connection_keeps_the_cookies_of_its_handshake(self) -> None:
+        sio.on("who", lambda sid: sio.user(sid).get_username())
+        client = self.socketio(user=self.user)
+        client.connect()
+        client.http.cookies.clear()
+        assert client.call("who") == "mia"
+
     def test_handlers_are_in_the_tests_transaction(self) -> None:
         def rename(sid: str, name: str) -> None:
             assert connection.in_atomic_block

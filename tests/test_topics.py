@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.sessions.models import Session
+from django.db import models
 from django.utils.functional import SimpleLazyObject
 
 from dtws_sio import topics
@@ -19,6 +21,24 @@ def saved(model: type[Any], **fields: Any) -> Any:
     instance = model(**fields)
     instance._state.adding = False
     return instance
+
+
+UUID_TEXT = "550e8400-e29b-41d4-a716-446655440000"
+
+
+class Parcel(models.Model):
+    id = models.UUIDField(primary_key=True)
+
+    class Meta:
+        app_label = "tests"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Courier(User):
+    class Meta:
+        app_label = "tests"
 
 
 class Customer(User):
@@ -94,3 +114,23 @@ def test_no_string_is_a_topic() -> None:
     with pytest.raises(RoomNameError, match=r"'dtws_sio:auth\.user:1'"):
         topics.check_room("dtws_sio:auth.user:1")
     topics.check_room(topics.model_topic(User, 1))
+
+
+def test_a_key_has_one_form() -> None:
+    """Django leaves what an instance was made with as it is, until it is loaded again."""
+    for written in (UUID_TEXT, UUID_TEXT.upper(), UUID_TEXT.replace("-", ""), UUID(UUID_TEXT)):
+        assert topics.topic(saved(Parcel, pk=written)) == f"dtws_sio:tests.parcel:{UUID_TEXT}"
+    assert topics.topic(saved(Group, pk="7")) == topics.topic(saved(Group, pk=7))
+
+
+def test_a_user_of_a_model_of_its_own_is_that_user() -> None:
+    """A client is in the topic of its user, whatever else the user is."""
+    assert topics.topic(saved(Courier, user_ptr_id=7, pk=7)) == "dtws_sio:auth.user:7"
+
+
+def test_an_emit_to_nobody_is_not_one_to_everybody() -> None:
+    for things in ([None], [saved(Group, pk=7), None]):
+        with pytest.raises(TopicError, match="None, among those whom an emit is for, would be everybody"):
+            topics.rooms(things)
+    with pytest.raises(TopicError, match=r"is a manager, which names nobody; write .all\(\)"):
+        topics.rooms(saved(User, pk=7).groups)

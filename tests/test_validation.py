@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NewType, Optional, Protocol, TypedDict, TypeVar
+from zoneinfo import ZoneInfo
 
 import pydantic
 import pytest
@@ -28,6 +29,7 @@ from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.validators import MaxLengthValidator, validate_slug
+from django.db import DataError
 from django.test import override_settings
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
@@ -149,6 +151,13 @@ class Profile(forms.Form):
 
 class Upload(forms.Form):
     file = forms.FileField()
+
+
+class Readers(forms.Form):
+    name = forms.CharField(max_length=20)
+    groups = forms.ModelMultipleChoiceField(Group.objects.all())
+    others = forms.ModelMultipleChoiceField(Group.objects.all())
+    extra = forms.JSONField()
 
 
 class Tagged(forms.Form):
@@ -290,6 +299,8 @@ def fields_of(annotation: Any, value: Any) -> set[str]:
         (decimal.Decimal, 3, decimal.Decimal(3)),
         (uuid.UUID, str(SOME_ID), SOME_ID),
         (uuid.UUID, SOME_ID, SOME_ID),
+        (ZoneInfo, "Europe/Paris", ZoneInfo("Europe/Paris")),
+        (Annotated[str, ZoneInfo], "UTC", ZoneInfo("UTC")),
         (int | None, None, None),
         (Optional[int], 1, 1),  # noqa: UP045 - both spellings
         (int | str, "1", "1"),
@@ -371,6 +382,8 @@ def test_a_value_that_fits_becomes_what_the_annotation_says_row_s_22(
         (datetime.timedelta, ["P99999999999D", "soon", 5]),
         (decimal.Decimal, ["1e99999", "NaN", "sNaN", "Infinity", "1,5", "", True, None, 10**200, "1" * 10**5]),
         (uuid.UUID, ["x", 5, None, "0" * 31]),
+        (ZoneInfo, ["Mars/Olympus", "", "Europe", "../UTC", "/etc/passwd", "\0", "\ud800", "x" * 10**6, 5, None]),
+        (Annotated[str, ZoneInfo], ["Mars/Olympus", "../UTC"]),
         (int | None, ["1", False]),
         (int | str, [None, 1.5, [], True]),
         (Literal["a", 1], ["b", True, 2, None, [], {}]),
@@ -403,6 +416,64 @@ def test_a_value_that_fits_becomes_what_the_annotation_says_row_s_22(
 def test_a_value_that_does_not_fit_is_an_error_of_its_argument_row_s_22(annotation: Any, values: list[object]) -> None:
     for value in values:
         assert fields_of(annotation, value) == {"data"}, value
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud800"], ids=ascii)
+@pytest.mark.parametrize(
+    ("annotation", "value", "fields"),
+    [
+        (str, "%", {"data"}),
+        (UserName, "é%", {"data"}),
+        (Upper, "%", {"data"}),
+        (int | str, "%", {"data"}),
+        (datetime.date | str, "%", {"data"}),
+        (Annotated[str, MaxLengthValidator(3)], "%", {"data"}),
+        (RE("(?s).*"), "%", {"data"}),
+        (list[str], ["a", "%"], {"data.1"}),
+        (dict[str, Any], {"%": 1}, {"data.%"}),
+        (dict[str, str], {"a": "%"}, {"data.a"}),
+        (Item, {"name": "%"}, {"data.name"}),
+        (Labelled, {"x": 1, "label": "%"}, {"data.label"}),
+        (Title, {"title": "%"}, {"data.title"}),
+        (Profile, {"name": "%", "tags": ["a", "%"]}, {"data.name", "data.tags"}),
+        (Profile, {"name": "a", "extra": {"b": [1, "%"]}}, {"data.extra.b.1"}),
+        (Profile, {"name": "a", "extra": "%"}, {"data.extra"}),
+        (SerializedForm(Title), [{"name": "title", "value": "%"}], {"data.title"}),
+        (OrderSerializer, {"street": "%", "items": [{"name": "%"}]}, {"data.street", "data.items.0.name"}),
+        (Basket, {"articles": [{"name": "a"}, {"name": "%"}]}, {"data.articles.1.name"}),
+        (Article, {"name": "a", "%": 1}, {"data.%"}),
+    ],
+    ids=short,
+)
+def test_text_that_cannot_be_stored_is_an_error_of_its_field(
+    annotation: Any, value: object, fields: set[str], character: str
+) -> None:
+    def filled(value: Any) -> Any:
+        if isinstance(value, str):
+            return value.replace("%", character)
+        if isinstance(value, dict):
+            return {filled(key): filled(item) for key, item in value.items()}
+        return [filled(item) for item in value] if isinstance(value, list) else value
+
+    errors = errors_of(annotation, filled(value))
+    assert set(errors) == set(map(filled, fields))
+    said = "a null character" if character == "\0" else "one half of a surrogate pair"
+    assert {message for messages in errors.values() for message in messages} == {f"should not hold {said}"}
+
+
+@pytest.mark.parametrize("escape", [r"\u0000", r"\ud800"])
+def test_text_that_is_json_itself_is_looked_into(escape: str) -> None:
+    assert fields_of(Profile, {"name": "a", "extra": f'{{"b": ["{escape}"]}}'}) == {"data.extra.b.0"}
+
+
+def test_text_beyond_the_basic_plane_is_text() -> None:
+    for annotation in (str, RE("(?s).+")):
+        assert convert(annotation, "\U0001f600\uffff\n") == "\U0001f600\uffff\n"
+
+
+def test_text_that_nothing_is_asked_of_passes_as_it_is() -> None:
+    assert convert(list, ["\ud800", "\0"]) == ["\ud800", "\0"]
+    assert convert(dict, {"\ud800": "\0"}) == {"\ud800": "\0"}
 
 
 def test_text_is_never_taken_for_true_row_s_03() -> None:
@@ -830,6 +901,42 @@ def test_a_model_form_may_ask_the_database() -> None:
     convert(group_form, {"name": "readers"}).save()
     assert Group.objects.get().name == "readers"
     assert errors_of(group_form, {"name": "readers"}) == {"data.name": ["Group with this Name already exists."]}
+
+
+@pytest.mark.django_db
+def test_a_number_that_the_database_cannot_hold_is_an_error_of_its_field() -> None:
+    """SQLite's adapter raises OverflowError, which Django lets pass for lists of keys."""
+    errors = errors_of(Readers, {"name": "a" * 30, "groups": [2**63], "others": [2**70], "extra": "[1]"})
+    assert set(errors) == {"data.name", "data.groups", "data.others"}
+
+
+def test_a_value_that_its_field_cannot_bear_is_an_error_of_that_field() -> None:
+    """The standard library's JSON raises a plain ValueError for a number that has too many digits."""
+    errors = errors_of(Profile, {"name": "a" * 30, "extra": "9" * 5000})
+    assert errors["data.extra"] == ["is not a value that can be used"]
+    assert set(errors) == {"data.name", "data.extra"}, "what was found before is told too"
+    assert set(errors_of(SerializedForm(Profile, prefix="a"), {"a-name": "b", "a-extra": "9" * 5000})) == {"data.extra"}
+
+
+def raising(error: Exception, base: type, method: str) -> type:
+    def check(*arguments: object) -> None:
+        raise error
+
+    return type("Raising", (base,), {method: check})
+
+
+@pytest.mark.parametrize("error", [OverflowError("too large"), UnicodeError("no text"), DataError("out of range")])
+@pytest.mark.parametrize(("base", "method"), [(Title, "clean"), (ItemSerializer, "validate")])
+def test_what_a_form_as_a_whole_cannot_bear_is_an_error_of_the_whole(error: Exception, base: type, method: str) -> None:
+    annotation = raising(error, base, method)
+    assert errors_of(annotation, {"title": "a", "name": "a"}) == {"data": ["is not a value that can be used"]}
+
+
+@pytest.mark.parametrize(("base", "method"), [(Title, "clean"), (ItemSerializer, "validate")])
+def test_a_fault_of_a_form_is_no_error_of_the_client(base: type, method: str) -> None:
+    annotation = raising(ValueError("my own fault"), base, method)
+    with pytest.raises(ValueError, match="my own fault"):
+        convert(annotation, {"title": "a", "name": "a"})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+PAYLOAD_TOO_LARGE: Final = "payload_too_large"
+"""Name of what is refused as MAX_PAYLOAD does not allow it, in a POST or on a WebSocket."""
+
 TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
 
 
@@ -41,12 +44,21 @@ class Refusal(Exception):  # noqa: N818  it is an answer
         code: The reference server's number for the reason.
         message: Its words.
         headers: Further ones of the response.
+        name: The name under which it is counted, if it is; it stands in the body as "error".
     """
 
-    def __init__(self, status: str, code: int, message: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, status: str, code: int, message: str, headers: Sequence[tuple[str, str]] = (), *, name: str | None = None
+    ) -> None:
         super().__init__(message)
-        body = json.dumps({"code": code, "message": message}).encode()
-        self.answer = Answer(status, body, (("Content-Type", "application/json"), *headers))
+        self.name = name
+        body = {"code": code, "message": message} if name is None else {"code": code, "message": message, "error": name}
+        self.answer = Answer(status, json.dumps(body).encode(), (("Content-Type", "application/json"), *headers))
+
+
+def too_large() -> Refusal:
+    """Make the refusal of a POST that brings more than it may."""
+    return Refusal("413 Payload Too Large", 3, "Payload too large", name=PAYLOAD_TOO_LARGE)
 
 
 def cors_headers(environ: dict[str, Any], *, credentials: bool) -> list[tuple[str, str]]:
@@ -82,12 +94,12 @@ def read_packets(environ: dict[str, Any], most: int) -> Iterator[str | bytes]:
     try:
         length = int(environ.get("CONTENT_LENGTH") or (most + 1 if "HTTP_TRANSFER_ENCODING" in environ else 0))
         if "CONTENT_LENGTH" in environ and not 0 <= length <= most:
-            raise Refusal("413 Payload Too Large", 3, "Payload too large")
+            raise too_large()
         body = environ["wsgi.input"].read(length)
         if "CONTENT_LENGTH" in environ and len(body) < length:
             raise Refusal("400 Bad Request", 3, "Bad request")
         if len(body) > most:
-            raise Refusal("413 Payload Too Large", 3, "Payload too large")
+            raise too_large()
         for part in body.decode("utf-8").split(SEPARATOR):
             yield b64decode(part[1:], validate=True) if part[:1] == "b" else part
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from eventlet import greenthread, hubs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dtws_sio.engine.outgoing import Outgoing
     from dtws_sio.engine.session import Session
@@ -18,6 +18,9 @@ logger = logging.getLogger("dtws_sio.engine")
 POLICIES: Final = ("close", "drop-oldest", "keep-newest")
 """Close the client; drop its oldest messages; or drop older messages of the same key first, then the oldest."""
 
+
+BACKLOG_FULL: Final = "backlog_full"
+"""Name under which it is counted that a client is closed, as more waits for it than MAX_BACKLOG allows."""
 
 SLACK: Final = 8
 """The part of the limit by which more than the excess is dropped."""
@@ -33,13 +36,15 @@ class Backlog:
     Args:
         limit: Bytes that may wait for one client. A single message larger than it is allowed if nothing else waits.
         policy: One of `POLICIES`.
+        refused: Called with BACKLOG_FULL for each client that is closed; it may be in the hub.
     """
 
-    def __init__(self, limit: int, policy: str = "close") -> None:
+    def __init__(self, limit: int, policy: str = "close", refused: Callable[[str], object] = lambda name: None) -> None:
         if policy not in POLICIES:
             raise ValueError(f"the backlog policy {policy!r} is none of {', '.join(POLICIES)}")
         self.limit = limit
         self.policy = policy
+        self._refused = refused
         self.discarded = 0
         self._closing: set[str] = set()
 
@@ -75,6 +80,7 @@ class Backlog:
         if session.sid in self._closing:
             return
         self._closing.add(session.sid)
+        self._refused(BACKLOG_FULL)
         _log("closed %s: %d bytes wait for it, and %d may (setting MAX_BACKLOG)", session.sid, size, self.limit)
         # Not now: whoever emits is walking through the clients of a room.
         hubs.get_hub().schedule_call_global(0, self._end, session)

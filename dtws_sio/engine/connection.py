@@ -18,10 +18,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlet import greenthread, hubs, patcher
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import CloseCode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from dtws_sio.engine.answers import PAYLOAD_TOO_LARGE
 from dtws_sio.engine.handshake import silent
 from dtws_sio.engine.incoming import Incoming
 
@@ -168,6 +170,8 @@ class Connection:
         if protocol.writes:
             self._answer()
         if protocol.eof_sent:
+            if isinstance(protocol.parser_exc, PayloadTooBig):
+                self.session.server.refused(PAYLOAD_TOO_LARGE)
             self._lose("transport error" if protocol.close_rcvd is None else "transport close")
 
     # Out

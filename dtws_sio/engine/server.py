@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -82,10 +83,12 @@ class Server(engineio.Server):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(**{"async_mode": "eventlet", "monitor_clients": False, "http_compression": False, **options})
-        self.backlog = Backlog(max_backlog, backlog_policy)
+        self.backlog = Backlog(max_backlog, backlog_policy, lambda name: self.refused(name))
         self._handshake = Handshake(compression=compression)
         self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
         """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
+        self.refused: Callable[[str], object] = lambda name: None
+        """Told the name of each refusal that is made here and worth counting; it may be in the hub."""
         self.receiver: Receiver = Handlers(self, make_pool(handler_pool))
         self.thread = HubThread()
         self._hub = hubs.get_hub()
@@ -211,6 +214,8 @@ class Server(engineio.Server):  # type: ignore[misc]
                     greenthread.sleep()
         except (Refusal, InvalidPacketError) as error:
             session.close(self.reason.PARSE_ERROR)
+            if isinstance(error, Refusal) and error.name is not None:
+                self.refused(error.name)
             raise error if isinstance(error, Refusal) else Refusal("400 Bad Request", 3, "Bad request") from error
         finally:
             session.posting = False
@@ -270,6 +275,10 @@ class Server(engineio.Server):  # type: ignore[misc]
             self._hub.schedule_call_global(0, connection.begin, early)
 
     # The life of a session
+
+    def generate_id(self) -> str:
+        """Make the name of a session, which whoever knows it could speak for: 120 random bits."""
+        return token_urlsafe(15)
 
     def _begin(self, environ: dict[str, Any], upgrades: str) -> Session:
         """

@@ -10,7 +10,7 @@ import engineio
 from engineio import packet
 
 from dtws_sio import runtime
-from dtws_sio.engine.answers import Refusal, cors_headers
+from dtws_sio.engine.answers import PAYLOAD_TOO_LARGE, Refusal, cors_headers, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,22 +55,70 @@ class StockServer(engineio.Server):  # type: ignore[misc]
 
     def __init__(self, *, compression: bool = False, **options: Any) -> None:
         super().__init__(**{"http_compression": False, **options})
+        self.owner_of: Callable[[dict[str, Any]], object] = lambda environ: None
+        """Gives what all requests of a session have to have in common with its handshake; None if that is nothing."""
+        self.refused: Callable[[str], object] = lambda name: None
+        """Told the name of each refusal that is made here and worth counting."""
         self.thread: AnyThread | HubThread = _thread()
-        driver: dict[str, Any] = self._async
-        if not compression and hasattr(driver["websocket"], "_negotiate_permessage_deflate"):
-            self._async = {**driver, "websocket": _uncompressed(driver["websocket"])}
+        websocket = self._async["websocket"]
+        if websocket is not None:
+            if not compression and hasattr(websocket, "_negotiate_permessage_deflate"):
+                websocket = _uncompressed(websocket)
+            self._async = {**self._async, "websocket": _counting(websocket, self)}
 
     def handle_request(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request; JSONP gets 400, and so does one for a session that has just ended, not a KeyError."""
+        """Answer a request of a client; a WSGI application."""
+        try:
+            self._check(environ)
+            return super().handle_request(environ, start_response)
+        except Refusal as refusal:
+            start_response(refusal.answer.status, [*refusal.answer.headers, *self._cors_headers(environ)])
+            return [refusal.answer.body]
+
+    def _check(self, environ: dict[str, Any]) -> None:
+        """
+        Look at what upstream does not.
+
+        Raises:
+            Refusal: For JSONP; and for a session that there is not, that has just ended or is somebody else's, which
+                is not told apart; and for a POST that is too long.
+        """
         query = parse_qs(environ.get("QUERY_STRING", ""))
         if "j" in query:  # any site could read the answer, with the user's cookies
-            answer = Refusal("400 Bad Request", 0, "Transport unknown").answer
-            start_response(answer.status, list(answer.headers))
-            return [answer.body]
-        for sid in query.get("sid", []):
-            if sid in self.sockets and self.sockets[sid].closed:
-                self.sockets.pop(sid, None)
-        return super().handle_request(environ, start_response)
+            raise Refusal("400 Bad Request", 0, "Transport unknown")
+        if "sid" not in query or environ["REQUEST_METHOD"] == "OPTIONS":
+            return  # a CORS preflight has no cookies
+        sid = query["sid"][0]
+        socket = self.sockets.get(sid)
+        if socket is not None and socket.owner is not None and self.owner_of(environ) != socket.owner:
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        if socket is None or socket.closed:
+            self.sockets.pop(sid, None)
+            raise Refusal("400 Bad Request", 1, "Session ID unknown")
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if environ["REQUEST_METHOD"] == "POST" and not (
+            length.isdecimal() and int(length[:20]) <= self.max_http_buffer_size
+        ):
+            self.close(sid, self.reason.PARSE_ERROR)
+            self.refused(PAYLOAD_TOO_LARGE)
+            raise too_large()
+
+    def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        """
+        Call a handler.
+
+        Raises:
+            Refusal: If a connect handler returned it, to choose the answer; upstream would log each with a warning.
+        """
+        if event != "connect":
+            return super()._trigger_event(event, *args, **options)
+        sid, environ = args
+        self.sockets[sid].owner = self.owner_of(environ)
+        answer = super()._trigger_event(event, *args, **options)
+        if isinstance(answer, Refusal):
+            del self.sockets[sid]
+            raise answer
+        return answer
 
     def _cors_headers(self, environ: dict[str, Any]) -> list[tuple[str, str]]:
         """Give what upstream gives, for accepted origins only and with Vary."""
@@ -125,6 +173,18 @@ def _thread() -> AnyThread | HubThread:
     from dtws_sio.engine.threads import HubThread
 
     return HubThread()
+
+
+def _counting(websocket: type, server: StockServer) -> type:
+    """Make a WebSocket class that has messages counted for which upstream is about to close it."""
+
+    def wait(self: Any) -> Any:
+        message = websocket.wait(self)  # type: ignore[attr-defined]
+        if message and len(message) > server.max_http_buffer_size:
+            server.refused(PAYLOAD_TOO_LARGE)
+        return message
+
+    return type("CountingWebSocket", (websocket,), {"wait": wait})
 
 
 def _uncompressed(websocket: type) -> type:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dtws_sio.signals.permissions import everyone
 from dtws_sio.signals.registry import Queue, signal
 from dtws_sio.validation import SerializedForm
+from dtws_sio.validation.forms import is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def validate_form(
     def connect(form_class: T) -> T:
         def validate(window_info: WindowInfo, form: Any) -> dict[str, Any]:
             return {
-                "valid": form.is_valid(),
+                "valid": is_valid(form),
                 "errors": {name: list(map(str, messages)) for name, messages in form.errors.items()},
                 "help_texts": {name: str(field.help_text) for name, field in form.fields.items() if field.help_text},
             }

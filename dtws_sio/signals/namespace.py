@@ -130,12 +130,12 @@ class Signals(Namespace):
         clients = self.server.clients
         place = f"signal {connection.path} {connection.name}"
         try:
-            clients.check_limits(client, connection.limits, (place, NAMESPACE))
+            clients.answering.check_limits(client, connection.limits, (place, NAMESPACE))
             if not connection.is_allowed_to(connection, window_info, copied(kwargs)):
                 is_stranger = needs_user(connection.is_allowed_to) and window_info.is_anonymous
                 raise PermissionDeniedError(SIGN_IN, code="login_required") if is_stranger else PermissionDeniedError
         except EventError as error:
-            clients.tell_denial(client.origin(place), error)
+            clients.answering.tell_denial(client.origin(place), error)
             raise
 
 

@@ -80,6 +80,7 @@ class SocketIOClient:
         self._query = query
         self._application = SocketIOApplication(_no_page)
         self._eio_sid: str | None = None
+        self._cookies: dict[str, str] = {}
         self._numbers = iter(range(1, 1_000_000))
         self._events: list[Event] = []
         self._acks: dict[int, list[Any]] = {}
@@ -185,6 +186,8 @@ class SocketIOClient:
     # Engine.IO
 
     def _open(self) -> None:
+        # A browser's WebSocket has no others either, whatever becomes of the session's cookie.
+        self._cookies = {"HTTP_COOKIE": self.http._base_environ()["HTTP_COOKIE"]}  # type: ignore[attr-defined]
         status, body = self._request("GET", f"EIO=4&transport=polling&{self._query}".rstrip("&"))
         if not status.startswith("200"):
             raise RefusedError(f"the handshake was answered with {status}: {body.decode(errors='replace')}")
@@ -212,6 +215,7 @@ class SocketIOClient:
     def _request(self, method: str, query: str, body: bytes = b"") -> tuple[str, bytes]:
         environ = {
             **self.http._base_environ(),  # type: ignore[attr-defined]
+            **self._cookies,
             "REQUEST_METHOD": method,
             "PATH_INFO": conf.settings().url_path,
             "QUERY_STRING": query,

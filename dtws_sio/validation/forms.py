@@ -15,20 +15,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
-from django.core.exceptions import SuspiciousFileOperation
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DataError
 from django.utils.datastructures import MultiValueDict
 
 from dtws_sio import json
-from dtws_sio.validation.refusals import Findings, RefusedError, call, mismatch, refused_by, short_name
+from dtws_sio.validation.refusals import Findings, RefusedError, call, mismatch, refused_by
+from dtws_sio.validation.text import check_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from dtws_sio.validation.refusals import Check, Seen
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
 """Media type of an upload whose name tells none."""
+
+UNFIT: Final = (UnicodeError, OverflowError, DataError)
+"""What forms and serializers raise where they ask the database about a value that it cannot hold."""
+
+UNFIT_MESSAGE: Final = "is not a value that can be used"
+"""Names neither the database nor its limits."""
 
 
 def check_for(annotation: type) -> Check | None:
@@ -54,13 +62,18 @@ def _form(form_class: type[forms.BaseForm], value: Any, seen: Seen) -> Any:
 
 
 def _serializer(serializer_class: Callable[..., Any], value: Any, seen: Seen) -> Any:
+    check_texts(value)
     serializer = serializer_class(data=value)
-    if not serializer.is_valid():
-        raise refused_by(serializer.errors)
-    return serializer
+    try:
+        if serializer.is_valid():
+            return serializer
+    except UNFIT as error:
+        raise RefusedError(UNFIT_MESSAGE) from error
+    raise refused_by(serializer.errors)
 
 
 def _model(model_class: Any, value: Any, seen: Seen) -> Any:
+    check_texts(value)
     return call(model_class.model_validate, value)
 
 
@@ -132,15 +145,39 @@ def _filled_in(form_class: type[forms.BaseForm], pairs: Iterable[tuple[str, Any]
             try:
                 _put(name, each, field, data, files)
             except RefusedError as refused:
-                findings.add(short_name(name), str(refused))
+                findings.add_all(name, refused)
     findings.settle()
     return form_class(data, files, *args, **kwargs)
 
 
 def _valid(form: Any) -> Any:
-    if not form.is_valid():
+    if not is_valid(form):
         raise refused_by({name: [each["message"] for each in all_of] for name, all_of in _errors(form)})
     return form
+
+
+def is_valid(form: forms.BaseForm) -> bool:
+    """Tell whether a form is valid; a value that the checks of its field cannot bear is an error like others."""
+    try:
+        return form.is_valid()
+    except (ValueError, *UNFIT) as error:
+        unfit: list[str | None] = [*_unfit_fields(form)]
+        if not unfit and not isinstance(error, UNFIT):
+            raise  # a fault of what the form itself makes of its values
+        for name in unfit or [None]:
+            form.add_error(name, UNFIT_MESSAGE)
+        return False
+
+
+def _unfit_fields(form: forms.BaseForm) -> Iterator[str]:
+    """Find those fields, such as a JSON field with a number of 5,000 digits."""
+    for name, field in form.fields.items():
+        try:
+            field.clean(form[name].data)
+        except ValidationError:
+            continue
+        except (ValueError, *UNFIT):
+            yield name
 
 
 def _errors(form: forms.BaseForm) -> Iterable[tuple[str, list[dict[str, str]]]]:
@@ -154,7 +191,7 @@ def _put(name: str, value: Any, field: forms.Field | None, data: Any, files: Any
     if isinstance(value, bytes):
         files.appendlist(name, _upload(name, value))
     elif isinstance(field, forms.JSONField):
-        data.appendlist(name, value if isinstance(value, str) else call(json.dumps, value))
+        data.appendlist(name, _as_json(value))
     elif isinstance(value, dict) and isinstance(value.get("content"), bytes) and isinstance(value.get("name"), str):
         files.appendlist(name, _upload(value["name"], value["content"]))
     elif isinstance(value, (dict, list)):
@@ -162,7 +199,21 @@ def _put(name: str, value: Any, field: forms.Field | None, data: Any, files: Any
     elif isinstance(field, forms.IntegerField) and isinstance(value, (int, float)) and not isinstance(value, bool):
         data.appendlist(name, value)  # text would be read with the separators of the client's language
     else:
+        check_texts(value)
         data.appendlist(name, str(value))
+
+
+def _as_json(value: Any) -> str:
+    """Give what a page would have in a JSON field: text is JSON already, whether or not it is any good."""
+    if not isinstance(value, str):
+        check_texts(value)
+        return str(call(json.dumps, value))
+    try:
+        read = json.loads(value)
+    except ValueError:
+        read = value  # the field says so itself
+    check_texts(read)
+    return value
 
 
 def _upload(name: str, content: bytes) -> SimpleUploadedFile:

@@ -9,6 +9,7 @@ import types
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.forms.utils import from_current_timezone
@@ -17,6 +18,7 @@ from django.utils.dateparse import parse_date, parse_datetime, parse_duration, p
 
 from dtws_sio.json import LONGEST_NUMBER
 from dtws_sio.validation.refusals import call, mismatch
+from dtws_sio.validation.text import text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,6 +96,14 @@ def _read_decimal(text: str) -> decimal.Decimal | None:
     return number if number.is_finite() and abs(number.adjusted()) <= LONGEST_NUMBER else None
 
 
+def _zone(name: str) -> ZoneInfo | None:
+    """Look a time zone up; names become paths of files, so that what is raised for a wrong one has many kinds."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        return None
+
+
 _DECIMAL: Final = Read(decimal.Decimal, "a decimal number", _read_decimal)
 _BYTES: Final = Plain((bytes, bytearray, memoryview), "binary data")
 
@@ -103,7 +113,7 @@ def _bytes_as(kind: Callable[[Any], Any]) -> Check:
 
 
 PLAIN: Final[Mapping[Any, Check]] = {
-    str: Plain(str, "text"),
+    str: text,
     int: Plain(int, "a whole number"),
     float: _float,
     bool: Plain(bool, "true or false"),
@@ -118,4 +128,5 @@ PLAIN: Final[Mapping[Any, Check]] = {
     datetime.timedelta: Read(datetime.timedelta, "a duration such as 'P1DT2H'", parse_duration),
     decimal.Decimal: _decimal,
     uuid.UUID: Read(uuid.UUID, "a UUID", uuid.UUID),
+    ZoneInfo: Read(ZoneInfo, "a time zone such as 'Europe/Paris'", _zone),
 }

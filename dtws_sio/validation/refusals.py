@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
+from zoneinfo import ZoneInfoNotFoundError
 
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -24,7 +25,7 @@ LONGEST_PATH: Final = 200
 LONGEST_SHOWN: Final = 30
 """Characters of a refused value that a message shows."""
 
-INVALID: Final = (ValueError, TypeError, ArithmeticError, DjangoValidationError)
+INVALID: Final = (ValueError, TypeError, ArithmeticError, DjangoValidationError, ZoneInfoNotFoundError)
 """What a validator raises to refuse a value. ArithmeticError is what Decimal and float raise. Source: row S-22."""
 
 NOT_A_FIELD: Final = frozenset({NON_FIELD_ERRORS, "non_field_errors"})
@@ -77,6 +78,12 @@ class Findings:
         if self._count >= MOST_MESSAGES:
             self.settle()
 
+    def add_all(self, name: object, refused: RefusedError) -> None:
+        """Note all that is wrong with a part, under its name; raises as `add` does."""
+        for path, messages in refused.errors.items():
+            for message in messages:
+                self.add(joined(short_name(name), path), message)
+
     def convert(self, parts: Iterable[tuple[object, Check, Any]], seen: Seen) -> list[Any]:
         """Run each check on its value, and note what they refuse under the names of the parts."""
         converted = []
@@ -84,9 +91,7 @@ class Findings:
             try:
                 converted.append(check(value, seen))
             except RefusedError as refused:
-                for path, messages in refused.errors.items():
-                    for message in messages:
-                        self.add(joined(short_name(name), path), message)
+                self.add_all(name, refused)
             except RecursionError:
                 self.add(short_name(name), "nests too deeply")
         return converted

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from dtws_sio.validation.refusals import RefusedError, cut, mismatch, shown
+from dtws_sio.validation.text import text as check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +53,7 @@ class RE:
         """Give the text, or what the caster makes of it."""
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise mismatch("text", value)
-        text = str(value)
+        text = str(check_text(value, {}) if isinstance(value, str) else value)
         if len(text) > self.longest:
             raise RefusedError(f"is longer than {self.longest} characters")
         match = self.pattern.fullmatch(text)

@@ -40,13 +40,13 @@ def outcome(text: str) -> str:
     """
     call = Call.from_json(text)
     try:
-        value = execute(call)
+        answer = ["value", execute(call)]
     except EventError as error:
-        return dumps(["answer", error.answer])
+        answer = ["answer", error.answer]
     except HandlerFailedError as error:
-        return dumps(["failure", type(error.__cause__).__qualname__])
+        answer = ["failure", type(error.__cause__).__qualname__]
     try:
-        return dumps(["value", value])
+        return dumps(answer)
     except (TypeError, ValueError) as error:
-        logger.error("what the call %s returned cannot leave its process: %s", call, error)
+        logger.error("what the call %s returned or raised cannot leave its process: %s", call, error)
         return dumps(["failure", type(error).__qualname__])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ import pytest
 from dtws_sio import revocation
 from tests.live import wire
 from tests.live.people import visitors
-from tests.live.people.visitors import Person, run
+from tests.live.people.visitors import Person, evaluate, run
 from tests.live.servers import eventually
 
 if TYPE_CHECKING:
@@ -25,12 +26,18 @@ psycopg = pytest.importorskip("psycopg")
 
 pytestmark = pytest.mark.live
 
-CROWD: Final = 200
+CROWD: Final = int(os.environ.get("CROWD", "200"))
+"""Signed-in clients of one process."""
+
+LIMIT: Final = 1.0
+"""Seconds within which what Django tells of takes effect on all of them."""
 
 SIGN_IN: Final = """
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 users = User.objects.bulk_create(User(username=f"{name}-{{n}}", password="x") for n in range({count}))
+group("{name}").permissions.add(Permission.objects.get(codename="change_group"))
+group("{name}").user_set.add(*users)
 result = []
 for user in users:
     session = SessionStore()
@@ -49,10 +56,12 @@ def crowd(pair: Pair, tag: str) -> Iterator[list[wire.Socket]]:
     keys = run(pair.here, SIGN_IN.format(name=tag, count=CROWD))
     with ExitStack() as stack:
         pages = [stack.enter_context(wire.connected(pair.there, cookie=f"sessionid={key}")) for key in keys]
-        for page in pages:
-            page.send("40")
-        for page in pages:
-            assert page.receive().startswith("40{")
+        for namespace in ("", "/editors,"):
+            for page in pages:
+                page.send(f"40{namespace}")
+            for page in pages:
+                assert page.receive().startswith(f"40{namespace}{{")
+        eventually(lambda: evaluate(pair.there, "sio.clients.revocation.is_idle"), "newcomers to have been looked at")
         yield pages
 
 
@@ -97,6 +106,20 @@ def test_a_crowd_is_swept_and_served(pair: Pair, cluster: Cluster, crowd: list[w
     assert all(page.is_closed() for page in crowd)
     print(f"all of {CROWD} were closed after {time.time() - done.at:.2f} s")  # noqa: T201
     eventually(lambda: connections(cluster) == 0, "the last connection to be given back")
+
+
+@pytest.mark.parametrize("change", ["group({tag!r}).permissions.clear()", "group({tag!r}).delete()"])
+def test_a_crowd_that_loses_a_permission_with_its_group_is_closed_within_a_second(
+    pair: Pair, crowd: list[wire.Socket], tag: str, change: str
+) -> None:
+    person = visitors.register(pair.here, f"{tag}-other", permissions=("change_group",))
+    with person.browser(pair.there).socket("/editors") as other:
+        done = visitors.change(pair.here, change.format(tag=tag))
+        assert all(page.is_closed() for page in crowd)
+        seconds = time.time() - done.at
+        print(f"all of {CROWD} were closed after {seconds:.2f} s")  # noqa: T201
+        assert seconds < LIMIT
+        assert other.ask("who", namespace="/editors") == [person.name]
 
 
 def test_no_connection_stays_open_behind_events_that_load_users(pair: Pair, cluster: Cluster, tag: str) -> None:

@@ -62,7 +62,7 @@ def no_failures(pair: Pair) -> Iterator[None]:
 
 SETTLED: Final = """
 watch = sio.clients.revocation
-result = not watch._pending.new and not watch._waiting and all(each.looks for each in watch._clients.values())
+result = watch.is_idle and all(each.looks for each in watch._clients.values())
 """
 
 
