@@ -280,7 +280,9 @@ def test_what_a_process_emits_reaches_the_page(site: Server) -> None:
 def test_what_cannot_leave_a_process_is_a_failure_there(site: Server) -> None:
     with page(site) as it:
         assert it.code("processes.unsendable") == "handler_failed"
-        assert re.search(r"what the call 'processes\.unsendable' \(\S+\) returned or raised cannot leave", site.log())
+        assert re.search(
+            r"what the call 'processes\.unsendable' \(\S+\) returned or raised cannot leave its process", site.log()
+        )
 
 
 def is_running(pid: int) -> bool:
