@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings as django_settings
 from django.contrib.auth import get_backends, get_user_model
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
+from django.contrib.sessions.backends.cached_db import SessionStore as CachedDatabaseStore
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
 from django.core import signing
 from django.core.cache import caches
@@ -45,10 +48,23 @@ def _store() -> Any:
     return import_module(django_settings.SESSION_ENGINE).SessionStore
 
 
+def _is_plain(store: Any, base: Any) -> bool:
+    """Tell whether a store of sessions reads them as Django's own does, so that many can be read in its place."""
+    return issubclass(store, base) and all(
+        getattr(store, name, None) is getattr(base, name, None) for name in ("load", "decode", "_get_session_from_db")
+    )
+
+
+def _is_table(store: Any) -> bool:
+    return _is_plain(store, DatabaseStore) or _is_plain(store, CachedDatabaseStore)
+
+
 def session_ends(keys: Collection[str]) -> dict[str, float | None]:
     """Give the sessions that are alive, each with when it expires, in seconds since the epoch, if its store says so."""
+    if not keys:
+        return {}
     store = _store()
-    if hasattr(store, "get_model_class"):
+    if _is_table(store):
         rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
         pairs = (
             row
@@ -56,7 +72,7 @@ def session_ends(keys: Collection[str]) -> dict[str, float | None]:
             for row in rows.filter(session_key__in=chunk).values_list("session_key", "expire_date")
         )
         return {key: ends.timestamp() for key, ends in pairs}
-    if hasattr(store, "cache_key_prefix"):
+    if _is_plain(store, CacheStore):
         return dict.fromkeys(_cached(store, keys))
     return {key: _end(session) for key in keys if (session := _loaded(store, key)).keys()}
 
@@ -87,11 +103,19 @@ def _cached(store: Any, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
 def _fill_sessions(requests: Iterable[HandshakeRequest]) -> None:
     """Load the sessions of requests, if their store gives many at once; the others load themselves when touched."""
     sessions: list[Any] = [request.session for request in requests if request.identity and request.identity.session_key]
+    if not sessions:
+        return
     store, keys = _store(), {session.session_key for session in sessions}
-    if hasattr(store, "get_model_class"):
+    if _is_table(store):
         rows = store.get_model_class().objects.filter(expire_date__gt=timezone.now())
-        found = {row.session_key: row.get_decoded() for chunk in _chunks(keys) for row in rows.filter(pk__in=chunk)}
-    elif hasattr(store, "cache_key_prefix"):
+        decode = store().decode
+        pairs = (
+            row
+            for chunk in _chunks(keys)
+            for row in rows.filter(session_key__in=chunk).values_list("session_key", "session_data")
+        )
+        found = {key: decode(data) for key, data in pairs}
+    elif _is_plain(store, CacheStore):
         found = _cached(store, keys)
     else:
         return
@@ -103,8 +127,10 @@ def _fill_sessions(requests: Iterable[HandshakeRequest]) -> None:
 # Users
 
 
-def rights(keys: Iterable[str]) -> dict[str, object]:
+def rights(keys: Collection[str]) -> dict[str, object]:
     """Give, for each user that exists, by its key as text, a value that changes with its rights."""
+    if not keys:
+        return {}
     model: Any = get_user_model()
     names = {each.name for each in model._meta.concrete_fields}
     fields = ["pk", *(name for name in RIGHTS if name in names)]
@@ -154,7 +180,9 @@ def prepare(requests: Sequence[HandshakeRequest]) -> None:
     _fill_permissions(list(users.values()))
 
 
-def _users(keys: Iterable[Any]) -> dict[str, Any]:
+def _users(keys: Collection[str]) -> dict[str, Any]:
+    if not keys:
+        return {}
     model: Any = get_user_model()
     rows = (user for chunk in _chunks(keys) for user in model._default_manager.filter(pk__in=chunk))
     return {user_key_of(user): user for user in rows}
@@ -162,8 +190,10 @@ def _users(keys: Iterable[Any]) -> dict[str, Any]:
 
 def _fill_permissions(users: Sequence[Any]) -> None:
     """Give users what `ModelBackend` keeps of their permissions; it asks where it does not find it."""
+    if not users:
+        return
     model: Any = get_user_model()
-    if not users or not links(model, "groups"):
+    if not links(model, "groups"):
         return
     prefetch_related_objects(users, "groups")
     if not links(model, "user_permissions") or not _are_plain(get_backends()):
@@ -173,9 +203,10 @@ def _fill_permissions(users: Sequence[Any]) -> None:
     of_groups = _links(model.groups.rel.model, "permissions", groups)
     names = _permission_names({each for linked in (own, of_groups) for keys in linked.values() for each in keys})
     for user in users:
-        if not user.is_superuser:
-            user._user_perm_cache = {names[key] for key in own.get(user.pk, ())}
-            user._group_perm_cache = {names[key] for group in user.groups.all() for key in of_groups.get(group.pk, ())}
+        if not getattr(user, "is_superuser", True):
+            through = {key for group in user.groups.all() for key in of_groups.get(group.pk, ())}
+            user._user_perm_cache = {names[key] for key in own.get(user.pk, ()) if key in names}
+            user._group_perm_cache = {names[key] for key in through if key in names}
 
 
 def _are_plain(backends: Iterable[Any]) -> bool:
@@ -184,7 +215,9 @@ def _are_plain(backends: Iterable[Any]) -> bool:
 
     names = ("_get_permissions", "_get_user_permissions", "_get_group_permissions")
     heirs = [type(backend) for backend in backends if isinstance(backend, ModelBackend)]
-    return all(getattr(heir, name, None) is getattr(ModelBackend, name, None) for heir in heirs for name in names)
+    return heirs != [] and all(
+        getattr(heir, name, None) is getattr(ModelBackend, name, None) for heir in heirs for name in names
+    )
 
 
 def _permission_names(keys: Iterable[Any]) -> dict[Any, str]:

@@ -76,7 +76,7 @@ class Clients:
         rates: Keeps the buckets of handlers that bound how often they are called.
         event_rate: How many events one connection may send, or None.
         surroundings_of: Gives the language and time zone of a client's request, or None for the project's own.
-        mailbox_bytes: Bytes that the events of one connection may hold, likewise.
+        mailbox_bytes: Bytes that the events of one connection may hold until they are done.
         rights_sweep: Seconds between two looks at everybody's rights.
         connect_timeout: Seconds in which a session has to join a namespace (wire rule H4).
     """
@@ -376,6 +376,7 @@ class Clients:
     def _forget(self, client: Client) -> None:
         self._manager.withdraw(client)
         self._manager.forget(client)
+        self.revocation.forget(client)
         carrier = self._carriers.get(client.eio_sid)
         if carrier is not None and carrier.clients.get(client.namespace) is client:
             del carrier.clients[client.namespace]

@@ -39,7 +39,7 @@ from dtws_sio import topics
 from dtws_sio.exceptions import AuthenticationFailedError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -391,8 +391,11 @@ class _Holder:
 
 
 def user_key_of(user: Any) -> str:
-    """Give a user's primary key as text."""
-    return str(user._meta.pk.value_to_string(user))
+    """Give a user's primary key as text; of one that is something more, that of the user."""
+    model = get_user_model()
+    if user._meta.concrete_model is model._meta.concrete_model:
+        return str(model._meta.pk.value_to_string(user))
+    return key_text(model, getattr(user, model._meta.pk.attname))
 
 
 def key_text(model: Any, key: Any) -> str:
@@ -426,10 +429,12 @@ class SignedTokenAuthenticator(Authenticator):
     """Where in `auth` it is looked for."""
 
     def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
-        """Check the token; one that has the form of a JSON Web Token is left to others."""
+        """Check the token; one that has the form of a JSON Web Token may be for others."""
         token = _token(auth, self.key)
-        if token is None or _looks_like_jwt(token):
+        if token is None:
             return None
+        if isinstance(token, str) and token.count(".") == 2 and _SEPARATOR not in token:
+            raise _ForeignTokenError
         try:
             user_key, stamp = _signer().unsign_object(token, max_age=self.max_age)
         except signing.SignatureExpired as error:
@@ -450,12 +455,26 @@ def _signer() -> signing.TimestampSigner:
 
 def has_stamp(identity: Identity, user: Any) -> bool:
     """Tell whether a user still has the password of the time when a client was recognised."""
-    return not identity.stamp or constant_time_compare(short_stamp(user), identity.stamp)
+    return not identity.stamp or any(constant_time_compare(each, identity.stamp) for each in _short_stamps(user))
 
 
 def short_stamp(user: Any) -> str:
     """Give a piece of the user's stamp: enough to notice a new password, and nothing to learn from."""
-    return salted_hmac("dtws_sio.identity", stamp_of(user), algorithm="sha256").hexdigest()[:20]
+    return next(_short_stamps(user))
+
+
+def _short_stamps(user: Any) -> Iterator[str]:
+    """Give the stamp by the SECRET_KEY of today, and by those that Django still accepts."""
+    yield _short(stamp_of(user), django_settings.SECRET_KEY)
+    if hasattr(user, "get_session_auth_fallback_hash"):
+        for secret, stamp in zip(
+            django_settings.SECRET_KEY_FALLBACKS, user.get_session_auth_fallback_hash(), strict=True
+        ):
+            yield _short(stamp, secret)
+
+
+def _short(stamp: str, secret: str) -> str:
+    return salted_hmac("dtws_sio.identity", stamp, secret=secret, algorithm="sha256").hexdigest()[:20]
 
 
 class JWTAuthenticator(Authenticator):
@@ -480,10 +499,12 @@ class JWTAuthenticator(Authenticator):
     """The claim that holds the user's primary key."""
 
     def recognise(self, request: HandshakeRequest, auth: Any) -> Identity | None:
-        """Check the token; one of those that Django signs is left to others."""
+        """Check the token; one of those that Django signs may be for others."""
         token = _token(auth, self.key)
-        if token is None or (isinstance(token, str) and token.count(signing.TimestampSigner().sep) == 2):
+        if token is None:
             return None
+        if isinstance(token, str) and token.count(_SEPARATOR) == 2:
+            raise _ForeignTokenError
         claims = self.claims(token)
         try:
             return Identity(self, str(claims[self.user_claim]), expires=float(claims["exp"]))
@@ -522,8 +543,15 @@ def _token(auth: Any, key: str) -> Any:
     return auth.get(key) if isinstance(auth, dict) else None
 
 
-def _looks_like_jwt(token: Any) -> bool:
-    return isinstance(token, str) and token.count(".") == 2 and ":" not in token
+class _ForeignTokenError(AuthenticationFailedError):
+    """A token has the form of those that another authenticator knows; it does not hold if none of them takes it."""
+
+    def __init__(self) -> None:
+        super().__init__("The token is not valid.")
+
+
+_SEPARATOR: Final = ":"
+"""What stands between the parts of what Django signs."""
 
 
 def recognise(request: HandshakeRequest, auth: Any, authenticators: Iterable[Authenticator]) -> Identity | None:
@@ -537,30 +565,32 @@ def recognise(request: HandshakeRequest, auth: Any, authenticators: Iterable[Aut
     Raises:
         AuthenticationFailedError: If one is shown a proof that does not hold, or that names nobody who may sign in.
     """
-    guest = None
+    guest = foreign = None
     for authenticator in authenticators:
-        identity = authenticator.recognise(request, auth)
+        try:
+            identity = authenticator.recognise(request, auth)
+        except _ForeignTokenError as error:
+            foreign = error
+            continue
         if identity is None:
             continue
         if identity.user_key is not None:
             return _settled(identity, request)
         guest = guest or identity
+    if foreign is not None:
+        raise foreign
     return guest
 
 
 def _settled(identity: Identity, request: HandshakeRequest) -> Identity:
-    """Give an identity with its key in the one form that topics have, and a stamp unless Django voids its proof."""
-    try:
-        identity = replace(identity, user_key=key_text(get_user_model(), identity.user_key))
-    except NO_KEY as error:
-        raise AuthenticationFailedError(NOBODY) from error
+    """Give an identity with its user's key as the user itself has it, and a stamp, unless it is Django's session."""
     if identity.session_key is not None:
         return identity
     user = identity.authenticator.load(identity, request)
     if user is None or not has_stamp(identity, user):
         raise AuthenticationFailedError(NOBODY)
     request.__dict__["user"] = user
-    return replace(identity, stamp=short_stamp(user))
+    return replace(identity, user_key=user_key_of(user), stamp=short_stamp(user))
 
 
 NOBODY: Final = "The token is not valid any more."

@@ -53,7 +53,7 @@ class Rechecks:
         self._waiting: dict[str, dict[Client, HandshakeRequest]] = {}
         self._users_at_work: set[str] = set()
         self._workers = 0
-        self._failure: Exception | None = None
+        self._failures: dict[Client, Exception] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -80,20 +80,18 @@ class Rechecks:
         with self._lock:
             self._workers += 1
         self._work()
-        self.raise_failure()
 
-    def raise_failure(self) -> None:
-        """Raise what a recheck raised since the last time, if one did."""
-        failure, self._failure = self._failure, None
-        if failure is not None:
-            raise failure
+    def take_failures(self) -> dict[Client, Exception]:
+        """Give those who could not be looked at since the last time, each with what was raised."""
+        with self._lock:
+            failures, self._failures = self._failures, {}
+        return failures
 
     def _next(self) -> tuple[str, Client, HandshakeRequest] | None:
         """Take a client of the user whose turn it is; that user is last from now on."""
         with self._lock:
             user = next((each for each in self._waiting if each not in self._users_at_work), None)
             if user is None:
-                self._workers -= 1
                 return None
             clients = self._waiting.pop(user)
             client = next(iter(clients))
@@ -112,9 +110,11 @@ class Rechecks:
                     if client.left is None:
                         self._recheck(client, request)
                 except Exception as error:
-                    self._failure = error
+                    self._failures[client] = error
                 finally:
                     self._users_at_work.discard(user)
                 turn.give_way()
         finally:
+            with self._lock:
+                self._workers -= 1
             dispatch.give_back_connections()

@@ -43,6 +43,9 @@ PAUSE: Final = 1.0
 BATCH: Final = 100
 """Clients that one look verifies, which takes about 0.03 s; then others run, and it is the next change's turn."""
 
+URGENT_SHARE: Final = 75
+"""How many of those may be urgent, if there are others."""
+
 ASK_AGAIN: Final = 1.0
 """Seconds after which a session is looked for again whose store, a cache, does not say when it expires."""
 
@@ -93,7 +96,10 @@ class Revocation:
         self._next_sweep = 0.0
         self._is_running = False
         self._is_failing = False
+        self._is_away = False
         self._is_looking = False
+        self._retries: set[Client] = set()
+        self._next_try = 0.0
 
     def enrol(self, client: Client) -> None:
         """Watch a client that has joined; where it has no session, only whether the rules let it be where it is."""
@@ -121,7 +127,7 @@ class Revocation:
         """Whether all that was noticed so far has been dealt with."""
         pending = self._pending
         is_quiet = pending == _Pending() and not self._is_looking and self._rechecks.is_idle
-        return is_quiet and not self._urgent and not self._waiting
+        return is_quiet and not (self._urgent or self._waiting or self._retries)
 
     def notice(self, change: Change) -> None:
         """Have a look at those whom a change concerns, within `TICK` seconds."""
@@ -156,21 +162,28 @@ class Revocation:
             runtime.sleep(self._pause())
             try:
                 self.look()
-            except Exception:
-                if not self._is_failing:
-                    security.logger.exception("the rights of clients cannot be looked at now; trying on")
-                self._is_failing = True
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # such as the Timeout of eventlet
+                self._is_away = True
+                self._complain(error)
             else:
-                if self._is_failing:
+                self._is_away = False
+                if self._is_failing and not self._retries and self._rechecks.is_idle:
+                    self._is_failing = False
                     security.logger.warning("the rights of clients are looked at again")
-                self._is_failing = False
             finally:
                 dispatch.give_back_connections()
 
     def _pause(self) -> float:
-        if self._is_failing:
+        if self._is_away:
             return PAUSE
         return 0 if self._urgent else BREATH if self._waiting else TICK
+
+    def _complain(self, error: BaseException) -> None:
+        if not self._is_failing:
+            security.logger.error("the rights of clients cannot be looked at now; trying on", exc_info=error)
+        self._is_failing = True
 
     def look(self) -> None:
         """
@@ -183,7 +196,6 @@ class Revocation:
         for client in self._having(sessions=pending.sessions):
             self._standing.close(client, "its session has ended")
         try:
-            self._rechecks.raise_failure()
             self._urgent.update(dict.fromkeys([*self._having(users=pending.users), *self._inside(pending.rooms)]))
             self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
             self._end_expired()
@@ -195,6 +207,7 @@ class Revocation:
             if time.monotonic() >= self._next_sweep:
                 self._next_sweep = time.monotonic() + self._sweep_seconds
                 self._put_off(self._sweep())
+            self._try_again()
             self._verify_some()
             if self.has_loop:
                 self._rechecks.start()
@@ -202,6 +215,8 @@ class Revocation:
             while self._urgent or self._waiting:
                 self._verify_some()
             self._rechecks.finish()
+            for error in self._rechecks.take_failures().values():
+                raise error
         except BaseException:
             self._pending.everybody = True
             self._next_sweep = 0.0
@@ -230,11 +245,23 @@ class Revocation:
         self._waiting.update(dict.fromkeys(clients))
 
     def _verify_some(self) -> None:
-        queue = self._urgent or self._waiting
-        some = list(islice(queue, BATCH))
-        self._verify(some)
+        some = list(islice(self._urgent, URGENT_SHARE))
+        some += islice(self._waiting, BATCH - len(some))
+        self._verify(dict.fromkeys(some))
         for client in some:
-            del queue[client]
+            self._urgent.pop(client, None)
+            self._waiting.pop(client, None)
+
+    def _try_again(self) -> None:
+        """Have those verified once more, after a pause, about whom it could not be told whether they may stay."""
+        failures = self._rechecks.take_failures()
+        for error in failures.values():
+            self._complain(error)
+        self._retries.update(failures)
+        if self._retries and time.monotonic() >= self._next_try:
+            self._next_try = time.monotonic() + PAUSE
+            self._put_off(self._retries)
+            self._retries.clear()
 
     def _verify(self, clients: Iterable[Client]) -> None:
         """Load each proof again, in a few queries for all; close those who have none, and have the others rechecked."""
@@ -247,7 +274,8 @@ class Revocation:
             bulk.prepare(list(requests.values()))
         turn = Turn()
         for client, request in requests.items():
-            self._standing.prove(client, request)
+            if "user" in request.__dict__:  # others may take long, and prove themselves when they are rechecked
+                self._standing.prove(client, request)
             if client.left is None:
                 self._rechecks.put(client, request)
             turn.give_way()
@@ -281,7 +309,8 @@ class Revocation:
             if sid in self._clients:
                 due.append(self._clients[sid])
         for client in due:
-            if _of(client).expires is not None:
+            expires = _of(client).expires
+            if expires is not None and expires <= time.time():
                 self._standing.close(client, "its token has expired")
         self._end_sessionless(due)
 

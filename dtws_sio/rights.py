@@ -16,7 +16,8 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.backends.signed_cookies import SessionStore as CookieStore
-from django.db import transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import router, transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from dtws_sio import topics
@@ -76,7 +77,7 @@ class Change:
 
 
 def _listed(names: frozenset[str] | None) -> list[str] | None:
-    return None if names is None else sorted(names)
+    return None if names is None else sorted(names, key=str)
 
 
 class _Telling:
@@ -146,12 +147,12 @@ class Signals:
     def _later(self, change: Change, using: str | None = None) -> None:
         """Tell after the commit; at once where nobody but the project knows of it, as with AUTOCOMMIT switched off."""
         connection = transaction.get_connection(using)
-        if connection.in_atomic_block or connection.get_autocommit():
+        if _has_commits(connection):
             telling = _Telling(self._tell, change)
             savepoints = {*connection.savepoint_ids, None}  # what is rolled back with them takes only its like with it
-            for others, call, _ in connection.run_on_commit[: -LOOKED_BACK - 1 : -1]:
-                if {*others, None} == savepoints and telling.take_over(call):
-                    break
+            for others, call, is_robust in connection.run_on_commit[: -LOOKED_BACK - 1 : -1]:
+                if not is_robust or ({*others, None} == savepoints and telling.take_over(call)):
+                    break  # behind a call that may fail, and end all that follow, nothing is put off
             transaction.on_commit(telling, using=using, robust=True)
         else:
             self._tell(change)  # if it is too early, the sweep finds what was committed later
@@ -190,12 +191,22 @@ class Signals:
         if not key:
             return
         ended = {topics.session_topic(key)}
-        if user is not None and isinstance(session, CookieStore):
+        if user is not None and user.pk is not None and isinstance(session, CookieStore):
             ended.add(topics.topic(user))  # the browser may have connected with an earlier cookie; none names the other
-        self._later(Change(sessions=frozenset(ended)))
+        self._later(Change(sessions=frozenset(ended)), router.db_for_write(get_user_model()))
 
     def _session_deleted(self, instance: Any, using: str, **kwargs: Any) -> None:
         self._later(Change(sessions=frozenset({topics.session_topic(instance.session_key)})), using)
+
+
+def _has_commits(connection: Any) -> bool:
+    """Tell whether Django knows of the commits of a connection; one without settings has none at all."""
+    if connection.in_atomic_block:
+        return True
+    try:
+        return bool(connection.get_autocommit())
+    except ImproperlyConfigured:
+        return False
 
 
 def _label(model: Any) -> str:

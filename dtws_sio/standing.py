@@ -84,11 +84,11 @@ class Standing:
     ) -> None:
         try:
             copy_context().run(look, client, request)
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, KeyboardInterrupt):
             raise
         except ANSWERS as denial:
             self.close(client, f"it does not pass any more ({as_event_error(denial).code})")
-        except Exception as error:
+        except BaseException as error:  # such as the Timeout of eventlet
             dispatch.report(client.origin("rights"), error)
             self.close(client, "whether it may stay cannot be told")
 
@@ -98,6 +98,9 @@ class Standing:
 
     def _recheck(self, client: Client, request: HandshakeRequest) -> None:
         client.looks += 1
+        self._prove(client, request)
+        if client.left is not None:
+            return
         guards = [guard for guard in self._table.guards_of_connect(client.namespace) if not guard.needs_data]
         permissions.check(guards, request)
         terms = self._table.terms(client.namespace)
@@ -123,8 +126,9 @@ class Standing:
             self._manager.leave_room(client.sid, client.namespace, room)
             self._attendance.left(client, room)
         for room in now - before:
-            self._manager.enter_room(client.sid, client.namespace, room)
-            self._attendance.entered(client, room)
+            if client.is_here:  # the attendance may have waited
+                self._manager.enter_room(client.sid, client.namespace, room)
+                self._attendance.entered(client, room)
 
     def _remove(self, client: Client, room: Any) -> None:
         """Take a client out of a room in which it may not be any more, and have the namespace tell it."""

@@ -67,10 +67,11 @@ def topic(thing: Model) -> Topic:
     if thing.pk is None or thing._state.adding:
         raise TopicError(f"{thing!r} is not saved, so it has no topic; save it first")
     model = _model(thing._meta.concrete_model or type(thing))
-    field = thing._meta.pk
-    key = field.to_python(thing.pk)
-    if type(key) is not type(thing.pk):  # such as a UUID that was given as text, in any of its forms
-        thing = type(thing)(pk=key)
+    field = model._meta.pk
+    given = thing.pk if model is thing._meta.concrete_model else getattr(thing, field.attname)
+    key = field.to_python(given)
+    if model is not thing._meta.concrete_model or type(key) is not type(given):
+        thing = model(pk=key)  # such as a UUID that was given as text, in any of its forms
     return model_topic(model, field.value_to_string(thing))
 
 

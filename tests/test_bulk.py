@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from importlib import import_module
 from io import BytesIO
@@ -11,6 +13,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group, Permission, User
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.file import SessionStore as FileStore
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -20,6 +23,7 @@ from django.utils import timezone
 
 from dtws_sio import bulk, identity
 from dtws_sio.identity import HandshakeRequest, SessionAuthenticator, SignedTokenAuthenticator, make_token
+from tests.conftest import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,3 +205,54 @@ def test_rights_are_a_value_that_changes_with_them(people: type[User]) -> None:
         seen.append(bulk.rights([key]))
         assert seen[-1] != seen[-2]
     assert seen[-1] == {}
+
+
+class Locking(DatabaseStore):
+    """A store of a project's own: sessions can be locked."""
+
+    def load(self) -> dict[str, Any]:
+        return {} if days.get("closed") else super().load()
+
+
+def test_a_store_that_loads_in_its_own_way_is_asked_for_each_session(
+    people: type[User], sign_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = recognised(sign_in(people.objects.create_user("ann")))
+    assert request.identity is not None
+    key = str(request.identity.session_key)
+    monkeypatch.setattr(f"{__name__}.SessionStore", Locking, raising=False)
+    Locking.__qualname__ = "SessionStore"  # it is a part of the signature
+    with override_settings(SESSION_ENGINE=__name__):
+        assert bulk.session_ends([key]) == {key: None}
+        monkeypatch.setitem(days, "closed", True)
+        assert bulk.session_ends([key]) == {}
+        bulk.prepare([request])
+        assert not request.user.is_authenticated
+
+
+@pytest.mark.parametrize("apps", ["", "auth contenttypes"])
+def test_a_project_without_sessions_or_users_is_looked_after_too(apps: str) -> None:
+    names = ["dtws_sio", *(f"django.contrib.{name}" for name in apps.split())]
+    program = f"""
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS={names!r}, DTWS_SIO={THREADS!r}, ALLOWED_HOSTS=["*"], SECRET_KEY="x",
+                   DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}})
+django.setup()
+from dtws_sio import sio
+from tests.page import Page
+asked = []
+sio.room_rule(lambda request, room: asked.append(room) or room != "cellar")
+sio.start(watches=False)
+page = Page(sio.handle_request, sio.eio)
+page.join()
+sio.enter_room(page.sid, "bar")
+asked.clear()
+sio.recheck()
+sio.clients.revocation.look()
+assert asked == ["bar"], asked
+sio.clients.revocation._next_sweep = 0
+sio.clients.revocation.look()
+"""
+    done = subprocess.run([sys.executable, "-c", program], text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

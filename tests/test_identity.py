@@ -481,3 +481,22 @@ def test_a_proof_of_nobody_is_refused(make_server: Callable[..., Server], people
         "message": "The token is not valid any more.",
         "data": {"code": "authentication_failed"},
     }
+
+
+@pytest.mark.parametrize("kind", ["signed", "jwt"])
+def test_a_token_of_a_form_that_nobody_takes_is_refused(
+    make_server: Callable[..., Server], ann: User, jwt_key: None, kind: str
+) -> None:
+    foreign = make_token(ann) if kind == "jwt" else jwt_of(ann)
+    answer = token_page(make_server, JWTS if kind == "jwt" else TOKENS).join(auth={"token": foreign})
+    assert (answer.type, answer.data["data"]) == (CONNECT_ERROR, {"code": "authentication_failed"})
+
+
+def test_a_token_outlives_the_rotation_of_the_secret_key(make_server: Callable[..., Server], ann: User) -> None:
+    token = make_token(ann)
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+        page = token_page(make_server, TOKENS)
+        assert page.join(auth={"token": token}).type == CONNECT
+        assert page.ask("who") == ["ann"]
+    with override_settings(SECRET_KEY="new"):
+        assert token_page(make_server, TOKENS).join(auth={"token": token}).type == CONNECT_ERROR

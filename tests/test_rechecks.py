@@ -73,20 +73,42 @@ def test_the_latest_request_counts_and_those_who_left_do_not() -> None:
 
 def test_what_one_recheck_raises_is_told_once_and_the_others_go_on() -> None:
     seen: list[str] = []
+    error = ConnectionError("no database")
 
     def recheck(client: Any, request: Any) -> None:
         seen.append(client.identity.user_key)
         if client.identity.user_key == "ann":
-            raise ConnectionError("no database")
+            raise error
 
     work = Rechecks(recheck)
-    for name in ("ann", "bob"):
-        work.put(client(name), None)  # type: ignore[arg-type]
-    with pytest.raises(ConnectionError, match="no database"):
-        work.finish()
+    ann, bob = client("ann"), client("bob")
+    for each in (ann, bob):
+        work.put(each, None)  # type: ignore[arg-type]
+    work.finish()
     assert seen == ["ann", "bob"]
-    work.raise_failure()
+    assert work.take_failures() == {ann: error}
+    assert work.take_failures() == {}
     assert work.is_idle
+
+
+def test_a_worker_that_is_thrown_out_makes_place_for_another() -> None:
+    class Thrown(BaseException): ...
+
+    seen: list[str] = []
+
+    def recheck(client: Any, request: Any) -> None:
+        seen.append(client.identity.user_key)
+        if client.identity.user_key == "ann":
+            raise Thrown
+
+    work = Rechecks(recheck)
+    for _ in range(2 * rechecks.WORKERS):
+        work.put(client("ann"), None)  # type: ignore[arg-type]
+        with pytest.raises(Thrown):
+            work.finish()
+    work.put(client("bob"), None)  # type: ignore[arg-type]
+    work.start()
+    assert eventually(lambda: "bob" in seen)
 
 
 def test_no_more_work_at_once_than_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:

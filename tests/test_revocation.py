@@ -782,3 +782,118 @@ def test_a_publisher_without_a_queue_has_nobody_to_tell(
     deactivate(ann)
     call_command("check")
     assert not caplog.records
+
+
+class TimeoutOfEventlet(BaseException):
+    """What bounds calls there is no Exception."""
+
+
+@pytest.mark.parametrize("where", ["rule", "proof"])
+def test_a_timeout_in_code_of_the_project_ends_neither_the_loop_nor_its_workers(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], where: str
+) -> None:
+    is_slow: list[bool] = []
+
+    def wait() -> None:
+        if is_slow:
+            raise TimeoutOfEventlet
+
+    class Proof(identity.SessionAuthenticator):
+        def load(self, identity: Any, request: Any) -> Any:
+            if where == "proof":
+                wait()
+            return super().load(identity, request)
+
+    class Slow(Namespace):
+        authenticators = (Proof(),)
+
+        def may_enter_room(self, request: Any, room: Any) -> bool:
+            if where == "rule":
+                wait()
+            return True
+
+    server = make()
+    server.register_namespace(Slow("/slow"))
+    bob = User.objects.create_user("bob")
+    other = visit(server, "/members", sign_in(bob))
+    slow = [visit(server, "/slow", sign_in(ann)) for _ in range(6)]
+    for page in slow:
+        server.enter_room(page.sid, "blue", "/slow")
+    is_slow.append(True)
+    server.recheck(ann)
+    assert eventually(lambda: all(page.is_closed for page in slow))
+    deactivate(bob)
+    assert eventually(lambda: other.is_closed)
+
+
+def test_a_rule_whose_own_database_is_away_holds_up_nobody(
+    make: Callable[..., Server], ann: User, sign_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clients stay, and are asked about again; all others are looked at as ever."""
+    monkeypatch.setattr(revocation, "PAUSE", 0.3)
+    asked: list[bool] = []
+    is_away: list[bool] = []
+
+    class Elsewhere(Namespace):
+        def may_enter_room(self, request: Any, room: Any) -> bool:
+            if is_away:
+                asked.append(True)
+                raise OperationalError("no route to host")
+            return not asked
+
+    server = make()
+    server.register_namespace(Elsewhere("/elsewhere"))
+    bob = User.objects.create_user("bob")
+    page, other = visit(server, "/elsewhere", sign_in(ann)), visit(server, "/members", sign_in(bob))
+    server.enter_room(page.sid, "blue", "/elsewhere")
+    is_away.append(True)
+    server.recheck(ann)
+    assert eventually(lambda: asked)
+    before = len(asked)
+    started = time.monotonic()
+    deactivate(bob)
+    assert eventually(lambda: other.is_closed)
+    assert time.monotonic() - started < 0.3
+    assert eventually(lambda: len(asked) > before + 1), "it is tried again"
+    assert not page.is_closed
+    is_away.clear()
+    assert eventually(lambda: "blue" not in server.rooms(page.sid, "/elsewhere"))
+
+
+def test_what_is_urgent_leaves_place_for_the_rest(make: Callable[..., Server], ann: User) -> None:
+    server = make()
+    watch = server.clients.revocation
+    verified: list[Any] = []
+    watch._verify = verified.extend  # type: ignore[method-assign, assignment]
+    urgent, others = (dict.fromkeys(range(start, start + 1000)) for start in (0, 5000))
+    watch._urgent.update(urgent)  # type: ignore[arg-type]
+    watch._waiting.update(others)  # type: ignore[arg-type]
+    watch._verify_some()
+    assert (len([each for each in verified if each < 5000]), len(verified)) == (
+        revocation.URGENT_SHARE,
+        revocation.BATCH,
+    )
+    verified.clear()
+    watch._urgent.clear()
+    watch._verify_some()
+    assert len(verified) == revocation.BATCH
+    watch._waiting.clear()
+
+
+def test_a_token_beside_a_session_ends_at_its_own_time(make: Callable[..., Server], ann: User) -> None:
+    class Both(identity.Authenticator):
+        def recognise(self, request: Any, auth: Any) -> identity.Identity:
+            return identity.Identity(self, str(ann.pk), auth["session"], expires=time.time() + auth["seconds"])
+
+    server = make()
+    server.register_namespace(type("Machines", (Namespace,), {"authenticators": (Both(),)})("/machines"))
+    session = import_module(django_settings.SESSION_ENGINE).SessionStore()
+    session["basket"] = [1]
+    session.save()
+    Session.objects.update(expire_date=timezone.now() + timezone.timedelta(seconds=0.3))
+    auths = [{"session": session.session_key, "seconds": seconds} for seconds in (60, 0.6)]
+    long, short = (visit(server, "/machines", {}, auth) for auth in auths)
+    Session.objects.update(expire_date=timezone.now() + timezone.timedelta(seconds=60))
+    assert eventually(lambda: short.is_closed)
+    settle(server)
+    assert not long.is_closed

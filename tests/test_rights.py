@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth import logout
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.http import HttpRequest
 from django.test import Client, TestCase, override_settings
 from django.utils import timezone
 
@@ -190,3 +192,38 @@ class InTestCase(TestCase):
         with self.captureOnCommitCallbacks(execute=True):
             ann.save()
         assert told == [Change(users=frozenset({str(ann.pk)}))]
+
+
+def test_a_call_of_the_project_that_fails_takes_nothing_with_it_that_came_before(ann: User) -> None:
+    """Django drops what is registered behind it; so nothing is moved there."""
+    bob = User.objects.create_user("bob")
+    told: list[Change] = []
+    signals = Signals(told.append)
+    signals.connect()
+
+    def save() -> None:
+        with transaction.atomic():
+            ann.save()
+            transaction.on_commit(lambda: 1 / 0)
+            bob.save()
+
+    with pytest.raises(ZeroDivisionError):
+        save()
+    assert told == [Change(users=frozenset({str(ann.pk)}))]
+
+
+def test_a_user_who_is_deleted_can_still_sign_out(ann: User) -> None:
+    signals = Signals(lambda change: None)
+    signals.connect()
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+        browser = Client()
+        browser.force_login(ann)
+        request = HttpRequest()
+        request.session, request.user = browser.session, ann  # type: ignore[assignment]
+        ann.delete()
+        logout(request)
+        assert request.session.is_empty()
+
+
+def test_rooms_of_all_kinds_travel(ann: User) -> None:
+    assert Change(rooms=frozenset({5, "a"})).as_message()["rooms"] == [5, "a"]  # type: ignore[arg-type]

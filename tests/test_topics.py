@@ -15,6 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 from dtws_sio import topics
 from dtws_sio.exceptions import RoomNameError, TopicError
+from dtws_sio.identity import user_key_of
 
 
 def saved(model: type[Any], **fields: Any) -> Any:
@@ -37,6 +38,23 @@ class Parcel(models.Model):
 
 
 class Courier(User):
+    class Meta:
+        app_label = "tests"
+
+
+class Person(models.Model):
+    number = models.AutoField(primary_key=True)
+
+    class Meta:
+        app_label = "tests"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Member(Person, User):
+    """Its primary key is the person's, not the user's."""
+
     class Meta:
         app_label = "tests"
 
@@ -125,7 +143,10 @@ def test_a_key_has_one_form() -> None:
 
 def test_a_user_of_a_model_of_its_own_is_that_user() -> None:
     """A client is in the topic of its user, whatever else the user is."""
-    assert topics.topic(saved(Courier, user_ptr_id=7, pk=7)) == "dtws_sio:auth.user:7"
+    member = saved(Member, number=3, person_ptr_id=3, id=4, user_ptr_id=4)
+    assert topics.topic(member) == "dtws_sio:auth.user:4"
+    assert user_key_of(member) == "4"
+    assert topics.topic(saved(Courier, id=7, user_ptr_id=7)) == "dtws_sio:auth.user:7"
 
 
 def test_an_emit_to_nobody_is_not_one_to_everybody() -> None:

@@ -48,8 +48,10 @@ class StockServer(engineio.Server):  # type: ignore[misc]
         """The packet CLOSE is the end of the transport, not of a namespace (wire rule H3)."""
 
         PARSE_ERROR = "parse error"
-        RIGHTS_REVOKED = "rights revoked"
         """The client broke a rule of the protocol."""
+
+        RIGHTS_REVOKED = "rights revoked"
+        """What let its client in does not hold any more."""
 
     _async: dict[str, Any]
 

@@ -107,5 +107,7 @@ def _call(due: list[tuple[str, Callable[[], object]]]) -> None:
     for name, function in due:
         try:
             function()
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             logger.exception("%s was delayed, and failed when its time had come", name)
