@@ -171,7 +171,7 @@ class Settings:
     ack_errors: bool = True
     """Whether an event whose handler failed is acknowledged with {"error": {"code", "message"}}."""
 
-    authenticators: tuple[str, ...] = ("dtws_sio.identity.SessionAuthenticator",)
+    authenticators: tuple[str, ...] = ("dtws_sio.authenticators.SessionAuthenticator",)
     """Dotted paths of what recognises clients, asked in turn; a namespace may have its own."""
 
     rights_sweep: float = 30
@@ -340,7 +340,10 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
             + ", and only the first three have sizes",
         ),
         "ACK_ERRORS": _FLAG,
-        "AUTHENTICATORS": (_is_dotted_paths, "a list of paths such as ['dtws_sio.identity.SessionAuthenticator']"),
+        "AUTHENTICATORS": (
+            _is_dotted_paths,
+            "a list of paths such as ['dtws_sio.authenticators.SessionAuthenticator']",
+        ),
         "RIGHTS_SWEEP": _SECONDS,
         "PROGRESS_RATE": (lambda value: _is_seconds(value) and value <= 1000, "a number above 0, 1000 at most"),
         "PROGRESS_EXPIRY": _SECONDS,

@@ -7,6 +7,7 @@ from shutil import copyfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connections
@@ -33,9 +34,16 @@ THREADS: dict[str, Any] = {"RUNTIME": "threading", "SERVER": {"monitor_clients":
 
 @pytest.fixture
 def servers() -> Iterator[ExitStack]:
-    """What stops the servers of a test; who takes away what they use has to close it first."""
+    """
+    What stops the servers of a test; who takes away what they use has to close it first.
+
+    A test may make one where settings are overridden for a block. What that one overrides is taken back later, which
+    would bring the block's settings back, for all tests to come.
+    """
+    before = settings._wrapped
     with ExitStack() as stack:
         yield stack
+    settings._wrapped = before  # type: ignore[assignment]
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dtws_sio import bulk, identity
-from dtws_sio.identity import HandshakeRequest, SessionAuthenticator, SignedTokenAuthenticator, make_token
+from dtws_sio.authenticators import SessionAuthenticator, SignedTokenAuthenticator, make_token
+from dtws_sio.identity import HandshakeRequest
 from tests.conftest import THREADS
 
 if TYPE_CHECKING:

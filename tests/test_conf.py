@@ -40,7 +40,7 @@ DEFAULTS = {
     "HANDLER_POOL": 100,
     "QUEUES": {"default": conf.Queue("pool")},
     "ACK_ERRORS": True,
-    "AUTHENTICATORS": ("dtws_sio.identity.SessionAuthenticator",),
+    "AUTHENTICATORS": ("dtws_sio.authenticators.SessionAuthenticator",),
     "RIGHTS_SWEEP": 30,
     "PROGRESS_RATE": 20,
     "PROGRESS_EXPIRY": 600,

@@ -16,8 +16,8 @@ from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy
 
 from dtws_sio import EventError, Namespace, concurrent
+from dtws_sio.authenticators import SignedTokenAuthenticator, make_token
 from dtws_sio.exceptions import DecoratorOrderError, PermissionDeniedError, RoomNameError, SignatureError
-from dtws_sio.identity import SignedTokenAuthenticator, make_token
 from dtws_sio.limits import rate_limit
 from dtws_sio.permissions import (
     Guard,

@@ -21,7 +21,7 @@ from django.test import Client, override_settings
 from django.utils import timezone
 
 from dtws_sio import Namespace, bulk, identity, revocation, topics
-from dtws_sio.identity import make_token
+from dtws_sio.authenticators import SessionAuthenticator, make_token
 from dtws_sio.permissions import login_required, permission_required, request_passes_test
 from dtws_sio.rights import Change, Signals
 from tests.page import Page, eventually
@@ -621,8 +621,8 @@ def test_a_jwt_that_expires_closes_its_client_then(
     make: Callable[..., Server], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "a key that is long enough for HS256"
-    monkeypatch.setattr("dtws_sio.identity.JWTAuthenticator.verification_key", key)
-    server = make(AUTHENTICATORS=["dtws_sio.identity.JWTAuthenticator"])
+    monkeypatch.setattr("dtws_sio.authenticators.JWTAuthenticator.verification_key", key)
+    server = make(AUTHENTICATORS=["dtws_sio.authenticators.JWTAuthenticator"])
     token = jwt.encode({"sub": str(ann.pk), "exp": time.time() + 1.2}, key)
     page = visit(server, "/members", {}, {"token": token})
     assert not page.is_closed
@@ -630,7 +630,7 @@ def test_a_jwt_that_expires_closes_its_client_then(
 
 
 def test_a_client_with_a_token_is_watched_too(make: Callable[..., Server], ann: User) -> None:
-    server = make(AUTHENTICATORS=["dtws_sio.identity.SignedTokenAuthenticator"])
+    server = make(AUTHENTICATORS=["dtws_sio.authenticators.SignedTokenAuthenticator"])
     page = visit(server, "/members", {}, {"token": make_token(ann)})
     change_password(ann)
     assert eventually(lambda: page.is_closed)
@@ -726,7 +726,7 @@ def test_a_condition_that_fails_closes_its_client_and_holds_up_nobody(
             raise error
         return True
 
-    class Proof(identity.SessionAuthenticator):
+    class Proof(SessionAuthenticator):
         def load(self, identity: Any, request: Any) -> Any:
             return super().load(identity, request) if where != "proof" or check(request) else None
 
@@ -798,7 +798,7 @@ def test_a_timeout_in_code_of_the_project_ends_neither_the_loop_nor_its_workers(
         if is_slow:
             raise TimeoutOfEventlet
 
-    class Proof(identity.SessionAuthenticator):
+    class Proof(SessionAuthenticator):
         def load(self, identity: Any, request: Any) -> Any:
             if where == "proof":
                 wait()

@@ -9,8 +9,9 @@ from django.db import OperationalError
 from django.utils import translation
 
 from dtws_sio import Namespace
+from dtws_sio.authenticators import SessionAuthenticator
 from dtws_sio.exceptions import PermissionDeniedError
-from dtws_sio.identity import HandshakeRequest, Identity, SessionAuthenticator
+from dtws_sio.identity import HandshakeRequest, Identity
 from dtws_sio.permissions import login_required, request_passes_test
 from dtws_sio.topics import model_topic
 

@@ -17,8 +17,9 @@ from django.utils import timezone, translation
 from rest_framework import serializers
 
 from dtws_sio import Namespace, rate_limit, sio
+from dtws_sio.authenticators import SessionAuthenticator, SignedTokenAuthenticator
 from dtws_sio.exceptions import ValidationError
-from dtws_sio.identity import HandshakeRequest, SessionAuthenticator, SignedTokenAuthenticator
+from dtws_sio.identity import HandshakeRequest
 from dtws_sio.permissions import login_required, permission_required, request_passes_test, user_passes_test
 from dtws_sio.validation import RE, Choice
 from people.models import Article, Membership

@@ -1,6 +1,6 @@
 """JSON Web Tokens of this project."""
 
-from dtws_sio.identity import JWTAuthenticator
+from dtws_sio.authenticators import JWTAuthenticator
 
 KEY = "a key that is long enough for HS256"
 

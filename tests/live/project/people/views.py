@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from dtws_sio import sio
-from dtws_sio.identity import make_token
+from dtws_sio.authenticators import make_token
 from people import sockets
 from people.models import Article, Membership
 
