@@ -197,8 +197,8 @@ class Revocation:
             self._standing.close(client, "its session has ended")
         try:
             self._urgent.update(dict.fromkeys([*self._having(users=pending.users), *self._inside(pending.rooms)]))
-            self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
             self._end_expired()
+            self._begin([self._clients[sid] for sid in pending.new if sid in self._clients])
             self._ask_again()
             if pending.everybody:
                 self._put_off(self._everybody())

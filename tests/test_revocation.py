@@ -897,3 +897,22 @@ def test_a_token_beside_a_session_ends_at_its_own_time(make: Callable[..., Serve
     assert eventually(lambda: short.is_closed)
     settle(server)
     assert not long.is_closed
+
+
+def test_a_token_expires_although_the_database_is_away(
+    make: Callable[..., Server], ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a key that is long enough for HS256"
+    monkeypatch.setattr("dtws_sio.authenticators.JWTAuthenticator.verification_key", key)
+    server = make(AUTHENTICATORS=["dtws_sio.authenticators.JWTAuthenticator"])
+    token = jwt.encode({"sub": str(ann.pk), "exp": time.time() + 1.2}, key)
+    page = visit(server, "/members", {}, {"token": token})
+
+    def fail(*args: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(bulk, "rights", fail)
+    monkeypatch.setattr(bulk, "prepare", fail)
+    server.recheck()
+    assert not page.is_closed
+    assert eventually(lambda: page.is_closed)
