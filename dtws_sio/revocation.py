@@ -49,7 +49,7 @@ URGENT_SHARE: Final = 75
 ASK_AGAIN: Final = 1.0
 """Seconds after which a session is looked for again whose store, a cache, does not say when it expires."""
 
-ASKING_SHARE: Final = 20
+ASKING_SHARE: Final = 4
 """Such a look is followed by a pause of this many times what it took, if that is longer."""
 
 
