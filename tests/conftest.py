@@ -155,8 +155,9 @@ def database(
     Django never closes a database in memory, so tests of closing need another one.
     """
     before = connections["default"]
-    monkeypatch.setitem(connections.settings["default"], "NAME", str(tmp_path / "db.sqlite3"))
-    monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "init_command", "PRAGMA synchronous=OFF")
+    # A new dict, as a connection keeps the one with which it was made, and must know by it that it is one to a file.
+    file = {"NAME": str(tmp_path / "db.sqlite3"), "OPTIONS": {"init_command": "PRAGMA synchronous=OFF"}}
+    monkeypatch.setitem(connections.settings, "default", {**connections.settings["default"], **file})
     connections["default"] = connections.create_connection("default")
     with django_db_blocker.unblock():
         yield
