@@ -9,7 +9,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.utils.module_loading import autodiscover_modules
 
-from dtws_sio import launch
+from dtws_sio import launch, marks
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,3 +49,4 @@ class DtwsSioConfig(AppConfig):
         namespace.register(sio)
         queues.prepare()
         autodiscover_modules("sockets", "signals")
+        marks.check_order()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dtws_sio.presence import Member
-from dtws_sio.topics import Topic, is_personal
+from dtws_sio.topics import Topic, is_given, is_personal
 
 if TYPE_CHECKING:
     from dtws_sio.client import Client
@@ -69,8 +69,8 @@ class Attendance:
 
 
 def tells(table: HandlerTable, namespace: str, room: str | None) -> bool:
-    """Tell whether a room is to hear of who comes and goes; those of users only say where they are."""
-    return table.terms(namespace).describe is not None and not (room is not None and is_personal(room))
+    """Tell whether a room is to hear of who comes and goes; users, and groups of users, are not rooms one goes to."""
+    return table.terms(namespace).describe is not None and not (room is not None and is_given(room))
 
 
 def _is_tracked(room: Any) -> bool:

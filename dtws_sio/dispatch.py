@@ -167,7 +167,7 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
             f"the handler of {event!r}, {_name(function)}, is async; handlers are plain functions here: write `def`, "
             "and let blocking calls block, they only hold up their own client"
         )
-    if _is_view_decorator(function):
+    if is_for_views(function):
         raise SignatureError(
             f"the handler of {event!r}, {_name(function)}, has a decorator that Django made for views, which takes the "
             "sid for a request; use the one of dtws_sio.permissions, or request_passes_test"
@@ -238,8 +238,8 @@ def is_async(function: Any) -> bool:
     return any(is_kind(each) for is_kind in kinds for each in (function, type(function).__call__))
 
 
-def _is_view_decorator(function: Any) -> bool:
-    """Tell whether what is called first is code of Django."""
+def is_for_views(function: Any) -> bool:
+    """Tell whether what is called first is code of Django, as with its decorators for views."""
     module = getattr(getattr(function, "__func__", function), "__globals__", {}).get("__name__", "")
     return str(module).startswith("django.")
 

@@ -137,10 +137,29 @@ class EventletWorker(AsyncWorker):  # type: ignore[misc]
             from dtws_sio.server import sio
 
             sio.start()
+            self._warn_of_others()
+        elif "dtws_sio.server" in sys.modules:
+            self.log.warning(
+                "Socket.IO is not served: the application %s is Django's own; let its module import "
+                "get_wsgi_application from dtws_sio.wsgi, not from django.core.wsgi",
+                self.app.app_uri,
+            )
         # What is loaded now stays; without it in the way, and collecting less often, connecting costs a quarter less.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
+
+    def _warn_of_others(self) -> None:
+        """Say what several processes on one port lack; each of them says it."""
+        from dtws_sio import conf
+
+        if self.cfg.workers > 1 and conf.settings().message_queue is None:
+            self.log.warning(
+                "%d workers share the port, and clients of one cannot be reached from another: set "
+                "DTWS_SIO['MESSAGE_QUEUE'], and start one gunicorn with one worker for each port, behind a proxy that "
+                "keeps a client with its process",
+                self.cfg.workers,
+            )
 
     def run(self) -> None:
         """Serve until told to stop, and give the arbiter a sign of life meanwhile."""

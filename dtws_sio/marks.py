@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import FunctionType
 from typing import Any, Final
 from weakref import WeakSet
@@ -25,6 +26,24 @@ def put(target: Any, name: str, value: object) -> None:
             "that decorator below @sio.event or @sio.on"
         )
     setattr(target, name, value)
+
+
+def check_order() -> None:
+    """
+    Look whether a function that was registered stands in its module within a decorator of somebody else.
+
+    Raises:
+        DecoratorOrderError: If one does: what the decorator asks is never asked, as the function is called without it.
+    """
+    for function in tuple(_registered):
+        present = getattr(sys.modules.get(function.__module__), function.__qualname__, None)
+        while present is not None and present is not function:
+            present = getattr(present, "__wrapped__", None)
+            if present is function:
+                raise DecoratorOrderError(
+                    f"{function.__module__}.{function.__qualname__} has a decorator above the one that registers it, "
+                    "which has no effect on events; write it below @sio.event, @sio.on or @signal"
+                )
 
 
 def close(function: object) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 
 from dtws_sio import marks
-from dtws_sio.exceptions import PermissionDeniedError
+from dtws_sio.exceptions import NotCallableError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from dtws_sio.identity import HandshakeRequest
@@ -79,6 +79,11 @@ def check(guards: Iterable[Guard], request: HandshakeRequest, data: tuple[Any, .
 
 
 def _guarded(target: T, guard: Guard) -> T:
+    if not callable(target):
+        raise NotCallableError(
+            f"{target!r} was decorated, and is neither a function nor a class; decorate the class of a namespace, not "
+            "its instance"
+        )
     marks.put(target, ATTRIBUTE, (guard, *guards_of(target)))
     return target
 

@@ -96,6 +96,11 @@ def is_personal(name: str) -> bool:
     return is_user_topic(name) or name.startswith(SESSION_PREFIX)
 
 
+def is_given(name: str) -> bool:
+    """Tell whether clients are in a room for who they are: that of a user, a session, or a group of users."""
+    return is_personal(name) or name.startswith(f"{PREFIX}auth.group:")
+
+
 def session_topic(session_key: str) -> Topic:
     """Name the topic of a session; the key itself opens the session and so is not part of it."""
     return Topic(f"{SESSION_PREFIX}{sha256(session_key.encode()).hexdigest()}")

@@ -108,6 +108,7 @@ def test_a_group_is_a_room_like_others(
     known = {"id": ann.pk, "name": "ann"}
     first, second = (visit("/chat", **sign_in(ann)) for _ in range(2))
     assert eventually(lambda: chat.present(group, "/chat") == [known])
+    assert {event[1]["room"] for event in told(first)} <= {None}, "they are not told, as nobody goes there"
     chat.enter_room(first.sid, group, "/chat")
     first.close()
     ann.groups.set([other])

@@ -17,7 +17,13 @@ from django.utils.translation import gettext_lazy
 
 from dtws_sio import EventError, Namespace, concurrent
 from dtws_sio.authenticators import SignedTokenAuthenticator, make_token
-from dtws_sio.exceptions import DecoratorOrderError, PermissionDeniedError, RoomNameError, SignatureError
+from dtws_sio.exceptions import (
+    DecoratorOrderError,
+    NotCallableError,
+    PermissionDeniedError,
+    RoomNameError,
+    SignatureError,
+)
 from dtws_sio.limits import rate_limit
 from dtws_sio.permissions import (
     Guard,
@@ -455,3 +461,8 @@ def test_a_limit_by_user_costs_no_query(
     connection_created.disconnect(watch)
     assert [isinstance(answer[0], dict) for answer in answers] == [False, False, True, True], "they share a bucket"
     assert queries == []
+
+
+def test_only_functions_and_classes_are_decorated(server: Server) -> None:
+    with pytest.raises(NotCallableError, match="decorate the class of a namespace, not its instance"):
+        login_required(Library("/library"))  # type: ignore[type-var]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.contrib.auth.decorators import login_required as django_login_required
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone, translation
 
 from dtws_sio.dispatch import HandlerFailedError
 from dtws_sio.exceptions import (
+    DecoratorOrderError,
     EventError,
     NotCallableError,
     PermissionDeniedError,
@@ -21,8 +23,12 @@ from dtws_sio.exceptions import (
     SignatureError,
     ValidationError,
 )
+from dtws_sio.permissions import login_required
 from dtws_sio.signals import Choice, SignalConnection, WindowInfo, everyone, registry, server_side, signal
 from dtws_sio.signals.calls import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("registered")
 
@@ -347,3 +353,23 @@ def test_a_queued_call_raises_what_its_function_raises() -> None:
     signal("shop.order")(lambda window_info: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         registry.run(Call("shop.order", connection().name, {}))
+
+
+@pytest.mark.parametrize("decorator", [login_required, django_login_required], ids=["events", "views"])
+def test_a_decorator_for_events_or_views_is_refused_on_a_function_of_a_signal(
+    registered: Any, decorator: Callable[[Any], Any]
+) -> None:
+    """Nobody would ask it: a signal says itself who may trigger it."""
+
+    def order(window_info: Any) -> None: ...
+
+    with pytest.raises(SignatureError, match="is_allowed_to=is_authenticated"):
+        signal("shop.order")(decorator(order))
+
+
+def test_a_decorator_above_a_signal_comes_too_late(registered: Any) -> None:
+    def order(window_info: Any) -> None: ...
+
+    signal("shop.order")(order)
+    with pytest.raises(DecoratorOrderError):
+        login_required(order)

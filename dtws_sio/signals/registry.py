@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from django.core.exceptions import PermissionDenied
 
-from dtws_sio import dispatch, validation
+from dtws_sio import dispatch, marks, validation
 from dtws_sio.dispatch import HandlerFailedError, Origin
 from dtws_sio.exceptions import (
     EventError,
@@ -34,6 +34,7 @@ from dtws_sio.exceptions import (
     SignatureError,
 )
 from dtws_sio.limits import RateLimit, rate_limits
+from dtws_sio.permissions import guards_of
 from dtws_sio.signals.permissions import IsAllowed, server_side
 from dtws_sio.signals.windows import WindowInfo, processors
 from dtws_sio.surroundings import Surroundings
@@ -217,10 +218,16 @@ def _connect(function: F, path: Any, is_allowed_to: IsAllowed, queue: Queue | No
         )
     if queue is not None and not isinstance(queue, str) and not callable(queue):
         raise SignalError(f"queue={queue!r} of the signal {name!r} is no queue; give its name, or a function")
+    if guards_of(function) or dispatch.is_for_views(function):
+        raise SignatureError(
+            f"the function connected to {name!r} has a decorator for event handlers or views, which nobody asks here; "
+            "write @signal(..., is_allowed_to=is_authenticated), or another of dtws_sio.signals.permissions"
+        )
     arguments = _arguments(function, name)
     connected = REGISTERED.setdefault(name, [])
     full_name = _full_name(function, connected)
     connected.append(cls(function, name, full_name, is_allowed_to, queue, arguments, rate_limits(function)))
+    marks.close(function)
     return function
 
 

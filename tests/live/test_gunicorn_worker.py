@@ -526,3 +526,31 @@ def test_disconnect_handlers_run_when_the_worker_stops(transports: tuple[str, ..
         assert log.count('HTTP/1.1" 101 - ') == transports.count("websocket")
         assert "Traceback" not in log
         assert "shutdown error" not in log
+
+
+PLAIN = """
+from django.conf import settings
+settings.configure(SECRET_KEY="x", ALLOWED_HOSTS=["*"], INSTALLED_APPS=["dtws_sio"], ROOT_URLCONF="plain")
+urlpatterns = []
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+"""
+
+
+def test_a_wsgi_module_that_was_forgotten_is_told(tmp_path: Path) -> None:
+    """All goes well with the development server, and here clients would get Django's 404."""
+    (tmp_path / "plain.py").write_text(PLAIN)
+    port = free_port()
+    with serve(command(port, application="plain:application"), ready_port=port, cwd=tmp_path) as server:
+        log = server.wait_for_log("Socket.IO is not served")
+        assert "plain:application is Django's own" in log
+        assert "dtws_sio.wsgi" in log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_workers_without_a_queue_are_told_what_they_lack(workers: int) -> None:
+    with django("--workers", str(workers)) as server:
+        if workers > 1:
+            assert "DTWS_SIO['MESSAGE_QUEUE']" in server.wait_for_log("2 workers share the port")
+        else:
+            assert "share the port" not in server.log()
