@@ -37,10 +37,10 @@ class DtwsSioConfig(AppConfig):
 
         What one of those raises stops the start.
         """
-        from dtws_sio.checks import check_ancestors, check_client_address, check_database, check_settings
+        from dtws_sio.checks import check_ancestors, check_client_address, check_database, check_paths, check_settings
         from dtws_sio.signals.queues.checks import check_queues
 
-        for check in (check_settings, check_client_address, check_ancestors, check_database, check_queues):
+        for check in (check_settings, check_client_address, check_paths, check_ancestors, check_database, check_queues):
             checks.register(check, "dtws_sio")
         from dtws_sio.server import sio
         from dtws_sio.signals import namespace, queues

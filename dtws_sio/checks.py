@@ -32,6 +32,38 @@ def check_client_address(app_configs: Sequence[AppConfig] | None = None, **kwarg
     return [] if found is None else [_error(found)]
 
 
+def check_paths(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Import what other keys name, as part of dtws_sio.E003: authenticators are classes, the others functions."""
+    try:
+        settings = conf.settings()
+    except conf.ConfigurationError:
+        return []
+    named = [
+        *(("AUTHENTICATORS", path) for path in settings.authenticators),
+        *(("WINDOW_PROCESSORS", path) for path in settings.window_processors),
+        ("LANGUAGE", settings.language),
+        ("TIME_ZONE", settings.time_zone),
+    ]
+    return [found for key, path in named if (found := _unusable(key, path)) is not None]
+
+
+def _unusable(key: str, path: str) -> Error | None:
+    try:
+        thing = conf.load(key, path)
+    except conf.ConfigurationError as error:
+        return Error(str(error), id="dtws_sio.E003")
+    if key == "AUTHENTICATORS":
+        is_fit = isinstance(thing, type) and callable(getattr(thing, "recognise", None))
+        wanted = "a subclass of dtws_sio.identity.Authenticator"
+    else:
+        is_fit, wanted = callable(thing), "a function"
+    if is_fit:
+        return None
+    return Error(
+        f'DTWS_SIO["{key}"] names {path!r}, which is {thing!r:.100}.', hint=f"Name {wanted}.", id="dtws_sio.E003"
+    )
+
+
 def _error(problem: conf.Problem) -> Error:
     return Error(problem.message, hint=problem.hint, id=f"dtws_sio.E{problem.number:03}")
 

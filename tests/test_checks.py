@@ -144,3 +144,26 @@ def test_a_database_driver_that_stops_nobody_is_not_named(
 def test_a_broken_setting_is_told_once_whatever_the_database(use_database: Callable[[str], None]) -> None:
     use_database("mysql")
     assert [id for id, _, _ in found(DTWS_SIO={"PORT": 0})] == ["dtws_sio.E003"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("AUTHENTICATORS", ["shop.nope.Key"], "cannot be imported"),
+        ("AUTHENTICATORS", ["tests.test_checks.identified"], "a subclass of dtws_sio.identity.Authenticator"),
+        ("WINDOW_PROCESSORS", ["shop.nope.add"], "cannot be imported"),
+        ("LANGUAGE", "shop.nope.choose", "cannot be imported"),
+        ("TIME_ZONE", "tests.test_checks.__doc__", "a function"),
+    ],
+    ids=range(5),
+)
+def test_what_settings_name_has_to_be_there(key: str, value: object, words: str) -> None:
+    """Otherwise the start would fail, or each event."""
+    ((number, message, hint),) = found(DTWS_SIO={key: value})
+    assert number == "dtws_sio.E003"
+    assert f'DTWS_SIO["{key}"]' in message
+    assert words in f"{message} {hint}"
+
+
+def identified(request: object) -> None:
+    """A function, where a class is wanted."""
