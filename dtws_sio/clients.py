@@ -265,7 +265,10 @@ class Clients:
         handler, arguments = found
         if not handler.takes(len(arguments)):
             _later(dispatch.logger, logging.INFO, "a wrong number of arguments came with %s", client.origin(event))
-            self.answering.refuse(client, number, "wrong_arguments", f"Wrong number of arguments for {event}")
+            error: dict[str, Any] = {"code": "wrong_arguments", "message": f"Wrong number of arguments for {event}"}
+            if missing := handler.missing(len(arguments)):
+                error["fields"] = {name: ["is missing"] for name in missing}
+            self.answering.send_error(client, number, error)
             return
         carrier.load.add(size)
         job = partial(self.answering.handle, client, handler, arguments, event, number, size)

@@ -142,6 +142,13 @@ class Handler:
     is_plain: bool = True
     """Whether there is nothing to ask before it is called."""
 
+    names: tuple[str, ...] = ()
+    """Those of its parameters, where they are annotated."""
+
+    def missing(self, count: int) -> tuple[str, ...]:
+        """Name the annotated arguments that so many positional ones leave out, although they have to be there."""
+        return self.names[count : self.fewest]
+
     def takes(self, count: int) -> bool:
         """Tell whether the function can be called with so many positional arguments."""
         return self.fewest <= count and (self.most is None or count <= self.most)
@@ -186,6 +193,7 @@ def make_handler(function: object, event: str, leading: int = 0) -> Handler:
         limits=limits,
         converter=converter,
         is_plain=not guards and not limits and converter is None,
+        names=() if converter is None else tuple(inspect.signature(function).parameters),
     )
     wanted = _SIGNATURES.get(event, _EVENT_SIGNATURE)
     counts = [leading + count for count in wanted.counts]

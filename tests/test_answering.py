@@ -268,3 +268,22 @@ def test_events_leave_no_database_connection_open(visit: Callable[..., Page], se
     assert [page.next().type for page in pages] == [ACK] * 5
     assert len(used) == 100
     assert [each for each in used if each.connection is not None] == []
+
+
+def test_annotated_arguments_that_did_not_come_are_named(visit: Callable[..., Page], server: Server) -> None:
+    @server.event
+    def order(sid: str, item: str, count: int, express: bool = False) -> str:
+        return "ordered"
+
+    @server.on("*")
+    def other(event: str, sid: str, item: str) -> None: ...
+
+    page = visit("/")
+    expected = [("order", [], ["item", "count"]), ("order", ["tea"], ["count"]), ("any", [], ["item"])]
+    for event, arguments, missing in expected:
+        (answer,) = page.ask(event, *arguments)
+        assert answer["error"]["code"] == "wrong_arguments"
+        assert answer["error"]["fields"] == {name: ["is missing"] for name in missing}
+    (answer,) = page.ask("order", "tea", 1, True, 4)
+    assert "fields" not in answer["error"], "it is too much"
+    assert page.ask("order", "tea", 1) == ["ordered"]
