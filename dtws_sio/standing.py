@@ -132,8 +132,8 @@ class Standing:
 
     def _remove(self, client: Client, room: Any) -> None:
         """Take a client out of a room in which it may not be any more, and have the namespace tell it."""
-        self._manager.leave_room(client.sid, client.namespace, room)
         security.logger.warning("took %s out of the room %r, where it may not be any more", client, room)
+        self._manager.leave_room(client.sid, client.namespace, room)
         self._attendance.left(client, room)
         told = self._table.terms(client.namespace).removed_from_room
         if told is not None:
