@@ -34,6 +34,7 @@ class Client:
         left: The reason for which it went, or None while it is here.
         left_early: Whether it went before it was accepted; whoever lets it in then sees to the rest.
         is_gone: Whether its disconnect handler has begun; it is the last one that runs.
+        is_revoked: Whether it is being closed, as it may not be here any more.
         mailbox: Its events that wait for their turn.
         load: What its connection has given us to do.
         rooms: Those it entered, besides its private one.
@@ -53,6 +54,7 @@ class Client:
         "environ",
         "identity",
         "is_gone",
+        "is_revoked",
         "left",
         "left_early",
         "load",
@@ -95,6 +97,7 @@ class Client:
         self.left: str | None = None
         self.left_early = False
         self.is_gone = False
+        self.is_revoked = False
         self.rooms: set[Any] = set()
         self.topics: frozenset[Topic] = frozenset()
         self.looks = 0

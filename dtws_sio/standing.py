@@ -54,7 +54,10 @@ class Standing:
         return terms.may_enter_room is not None or self._table.guards_of_connect(namespace) != ()
 
     def close(self, client: Client, why: str) -> None:
-        """End the connection of a client that may not be here any more."""
+        """End the connection of a client that may not be here any more; twice is once."""
+        if client.is_revoked or client.left is not None:
+            return
+        client.is_revoked = True
         security.logger.warning("closed %s: %s", client, why)
         self._end(client)
 
