@@ -58,8 +58,12 @@ class Standing:
         if client.is_revoked or client.left is not None:
             return
         client.is_revoked = True
-        security.logger.warning("closed %s: %s", client, why)
-        self._end(client)
+        try:
+            security.logger.warning("closed %s: %s", client, why)
+            self._end(client)
+        except BaseException:
+            client.is_revoked = False  # so that the next look tries again
+            raise
 
     def prove(self, client: Client, request: HandshakeRequest) -> None:
         """

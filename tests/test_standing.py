@@ -129,3 +129,19 @@ def test_a_client_leaves_topics_of_groups_that_its_user_is_not_in(
     server.manager.enter_room(page.sid, "/", old)
     recheck(server, page, "/")
     assert server.rooms(page.sid) == [page.sid]
+
+
+def test_a_close_that_fails_is_tried_again(
+    server: Server, visit: Callable[..., Page], people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = visit("/")
+    client = server.manager.find(page.sid, "/")
+    assert client is not None
+    standing = server.clients._standing
+    with monkeypatch.context() as broken:
+        broken.setattr(standing, "_end", lambda client: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            standing.close(client, "for a test")
+    assert not page.is_closed
+    standing.close(client, "for a test")
+    assert page.is_closed
